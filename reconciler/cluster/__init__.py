@@ -1,0 +1,1 @@
+"""The Kubernetes API as the reconciler needs it; the only package that imports `kubernetes`."""

@@ -1,0 +1,1 @@
+"""A development world: a Kubernetes API server, controllers, nodes, a cloud and a Git server."""

@@ -1,0 +1,105 @@
+"""Names on the wire: each has one constant, here."""
+
+import base64
+import hashlib
+import json
+from typing import Any, NamedTuple
+
+PREFIX = "reconciler.dev/"
+
+OWNER = PREFIX + "owner"
+"""`<cluster id>/<namespace>/<name>`: this object belongs to that workspace of this daemon."""
+SPEC = PREFIX + "spec"
+RENDER = PREFIX + "render"
+COMMIT = PREFIX + "commit"
+PATH = PREFIX + "path"
+POOL = PREFIX + "pool"
+SUSPEND = PREFIX + "suspend"
+ON_IMMUTABLE_CHANGE = PREFIX + "on-immutable-change"
+PROTECT = PREFIX + "protect"
+ADOPT = PREFIX + "adopt"
+SERVE = PREFIX + "serve"
+DRIFT = PREFIX + "drift"
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "reconciler"
+"""Value of the managed-by label, and our field manager in server-side apply."""
+
+WORKSPACE = "kaito.sh/workspace"
+WORKSPACE_NAMESPACE = "kaito.sh/workspacenamespace"
+INSTANCE_TYPE = "node.kubernetes.io/instance-type"
+
+GROUP = "kaito.sh"
+CRD_NAME = "workspaces.kaito.sh"
+FOREIGN_FINALIZER = "workspace.finalizer.kaito.sh"
+FOREIGN_HASH = "workspace.kaito.io/hash"
+DELIVERY_MARKS = (
+    "kustomize.toolkit.fluxcd.io/name",
+    "helm.toolkit.fluxcd.io/name",
+    "argocd.argoproj.io/tracking-id",
+    "argocd.argoproj.io/instance",
+)
+"""Labels or annotations by which Flux and Argo CD mark what they deliver."""
+
+STATE_CONFIGMAP = "reconciler-state"
+LEASE = "reconciler"
+ACK_TRAILER = "Reconciler-Ack"
+
+
+class WorkspaceId(NamedTuple):
+    """Identity of a workspace: never its path."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @classmethod
+    def parse(cls, text: str) -> "WorkspaceId":
+        namespace, _, name = text.partition("/")
+        return cls(namespace, name)
+
+
+class ObjectKey(NamedTuple):
+    """A Kubernetes object; `namespace` is empty for cluster-scoped kinds."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+def owner_mark(cluster_id: str, workspace: WorkspaceId) -> str:
+    return f"{cluster_id}/{workspace}"
+
+
+def owner_of(mark: str, cluster_id: str) -> WorkspaceId | None:
+    """The workspace in an owner annotation, or None where the mark is another cluster's or malformed."""
+    cluster, _, rest = mark.partition("/")
+    namespace, slash, name = rest.partition("/")
+    if cluster != cluster_id or not slash or not namespace or not name:
+        return None
+    return WorkspaceId(namespace, name)
+
+
+def fingerprint(value: Any) -> str:
+    """16 hex digits over canonical JSON: equal content, equal fingerprint, whatever the key order."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def pool_name(cluster_id: str, key: str, generation: int) -> str:
+    """`r` and 11 base-32 characters: within AKS's 12 lower-case alphanumerics, starting with a letter."""
+    digest = hashlib.sha256(f"{cluster_id}/{key}/{generation}".encode()).digest()
+    return "r" + base64.b32encode(digest).decode().lower()[:11]
+
+
+def label_value(text: str) -> str:
+    """`text` as a label value: kept where it is one already (at most 63 characters), else cut and hashed."""
+    clean = text.replace("/", ".")
+    if len(clean) <= 63:
+        return clean
+    return f"{clean[:50]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -1,0 +1,161 @@
+"""Settings, one small frozen model for each component. `config.py` composes and loads them.
+
+Unknown keys are refused. Times are seconds. A secret is never a value here: it is the name of a
+file (`…File`) or comes from the environment.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+Engine = Literal["native", "kaito"]
+Mode = Literal["observe", "deliver", "full"]
+
+
+class Part(BaseModel):
+    """What all settings have in common: frozen, camelCase in files, no unknown key."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, use_attribute_docstrings=True
+    )
+
+
+class GitCredentials(Part):
+    """How to log in to a Git server; all paths are files mounted from Secrets."""
+
+    username: str = "git"
+    """User name sent with `tokenFile`, or of the SSH login."""
+    token_file: Path | None = None
+    """A password or access token, sent as HTTP basic authentication."""
+    ssh_key_file: Path | None = None
+    """A private key; `knownHostsFile` is then required."""
+    known_hosts_file: Path | None = None
+    """Host keys that are accepted; there is no way to accept unknown ones."""
+    ca_file: Path | None = None
+    """Certificates trusted beside the system's."""
+
+
+class PathEntry(Part):
+    """Which files hold specs."""
+
+    include: str = "**/*.yaml"
+    """Glob from the repository's root; `**` spans folders, `*` does not."""
+    namespace: str | None = None
+    """Namespace of manifests that name none; without it such a manifest is an error."""
+
+
+class SourceSettings(Part):
+    """The repository of workspace specs."""
+
+    url: str
+    """https, http, ssh or git URL, or the path of a local repository."""
+    ref: str = "main"
+    """Branch (`main`), tag (`refs/tags/…`) or other full ref name."""
+    paths: tuple[PathEntry, ...] = (PathEntry(),)
+    poll_seconds: Annotated[float, Field(gt=0)] = 15.0
+    """Time between looks at a remote repository, ±10 %; a local one is watched."""
+    timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Deadline of one fetch or push."""
+    credentials: GitCredentials = GitCredentials()
+
+
+class StatusSettings(Part):
+    """Status commits."""
+
+    ref: str | None = None
+    """Full ref name, or `off`; by default `refs/heads/reconciler-status/<cluster>`."""
+    url: str | None = None
+    """Another repository than the source's."""
+    credentials: GitCredentials | None = None
+    min_interval_seconds: Annotated[float, Field(ge=0)] = 60.0
+    """At most one commit in this time; failures and final states are written at once."""
+    author_name: str = "reconciler"
+    author_email: str = "reconciler@localhost"
+
+
+class SimulatedProvisioner(Part):
+    """Pools of the development cloud: nodes without machines."""
+
+    driver: Literal["simulated"] = "simulated"
+    url: str
+    """Address of the development cloud."""
+
+
+ProvisionerSettings = SimulatedProvisioner
+
+
+class Limits(Part):
+    """What the guards let through without an acknowledgement."""
+
+    max_deleted: Annotated[int, Field(ge=0)] = 3
+    """Deleting up to this many workspaces is always let through …"""
+    max_deleted_share: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """… and so is up to this share of all."""
+    max_gpus_freed: Annotated[int, Field(ge=0)] = 8
+    """GPUs that deletions may free before they are held."""
+    window_seconds: float = 600.0
+    """Deletions done in this time count as if still pending."""
+    max_dollars_per_hour: float | None = None
+    """Spend above which new pools are held; none by default."""
+    render_wave: Annotated[int, Field(ge=1)] = 1
+    """Workspaces restarted at a time for a change of this program's own rendering."""
+
+
+class Timing(Part):
+    """When something that cannot be seen is assumed, and how often to look."""
+
+    full_pass_seconds: Annotated[float, Field(gt=0)] = 300.0
+    """Time between passes over everything; changes are acted on at once."""
+    cloud_poll_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """Time between looks at the cloud while any pool is changing."""
+    release_after_success_seconds: float = 300.0
+    """A tuning's pool is kept this long after its artifact was verified."""
+    release_after_failure_seconds: float = 1800.0
+    """A tuning's pool is kept this long after its final failure."""
+    suspend_max_seconds: float = 86400.0
+    """The longest a suspension on the live object alone may last."""
+    contested_after: int = 2
+    """Times a field may be put back by someone else before we stop correcting it."""
+
+
+class ClusterSettings(Part):
+    """Access to the Kubernetes API."""
+
+    kubeconfig: Path | None = None
+    """None: in-cluster account if there is one, else the usual kubeconfig."""
+    context: str | None = None
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 32
+    """Requests under way at once."""
+    namespace: str = "reconciler-system"
+    """The daemon's own namespace: its Lease and its state."""
+    lease_seconds: Annotated[float, Field(ge=1)] = 15.0
+
+
+class Tenant(Part):
+    """What one team may declare; outside it: `NotPermitted`."""
+
+    name: str
+    paths: tuple[str, ...] = ("**",)
+    namespaces: tuple[str, ...]
+    instance_types: tuple[str, ...] | None = None
+    max_gpus: int | None = None
+    service_account: str | None = None
+    """`namespace:name` impersonated for this tenant's objects."""
+    drift: Literal["correct", "report"] = "correct"
+
+
+class WebSettings(Part):
+    """Where metrics and probes are served."""
+
+    host: str = "0.0.0.0"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """0 takes a free port, printed at start."""
+
+
+class ImageSettings(Part):
+    """Where runtime images come from."""
+
+    repository: str | None = None
+    """Registry and path of this project's own runtime images; None: the published Kaito images."""

@@ -1,0 +1,239 @@
+"""What should exist (Desired) and what does (Observed)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from . import names
+from .names import ObjectKey, WorkspaceId
+from .workspace import Problem, Workspace
+
+Manifest = dict[str, Any]
+"""A Kubernetes object as plain JSON."""
+
+WorkloadKind = Literal["inference", "tuning"]
+
+
+# --- desired ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a workspace is declared: `path:line` at `commit` (empty for a plain folder)."""
+
+    path: str
+    line: int
+    commit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredPool:
+    """`key` names the pool (by default its one workspace); its cloud name is chosen from it when planning."""
+
+    key: str
+    driver: str
+    instance_type: str
+    count: int
+    gpus_per_node: int
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredObject:
+    """One Kubernetes object. `spec` marks the user's content, `render` what this release made of it."""
+
+    key: ObjectKey
+    spec: str
+    render: str
+    manifest: Manifest = field(compare=False, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredWorkspace:
+    """One workspace, resolved: what to create, in order, and where it was declared."""
+
+    id: WorkspaceId
+    kind: WorkloadKind
+    workspace: Workspace = field(compare=False)
+    origin: Origin = field(compare=False)
+    pool: DesiredPool | None
+    mirror: DesiredObject
+    config: tuple[DesiredObject, ...]
+    workload: DesiredObject | None
+    services: tuple[DesiredObject, ...]
+    needs: frozenset[WorkspaceId] = frozenset()
+    """Tuning workspaces whose output image this one mounts as an adapter."""
+    content_key: str = ""
+    """Identity of a tuning's result: base, dataset, config, method, seed."""
+
+    @property
+    def objects(self) -> tuple[DesiredObject, ...]:
+        """Children in the order of first creation."""
+        workload = (self.workload,) if self.workload else ()
+        return (*self.config, *workload, *self.services)
+
+    @property
+    def gpus(self) -> int:
+        return self.pool.count * self.pool.gpus_per_node if self.pool else 0
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenFile:
+    """A file that does not parse. `identities` are what it last declared; None where nobody knows."""
+
+    path: str
+    problems: tuple[Problem, ...]
+    identities: frozenset[WorkspaceId] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """One commit, resolved. Invalid workspaces are still wanted: a typo never deletes a pool."""
+
+    revision: str
+    workspaces: Mapping[WorkspaceId, DesiredWorkspace]
+    invalid: Mapping[WorkspaceId, tuple[Problem, ...]] = field(default_factory=dict)
+    broken: Mapping[str, BrokenFile] = field(default_factory=dict)
+    declared_anything: bool = True
+    """False where the watched paths hold no workspace at all: an empty tree is never a deletion."""
+
+
+# --- observed --------------------------------------------------------------------------------------
+
+PoolState = Literal["creating", "updating", "ready", "failed", "deleting"]
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedPool:
+    """A pool as its driver reports it; `reason` and `message` are the cloud's own words on a failure."""
+
+    name: str
+    key: str
+    driver: str
+    instance_type: str
+    count: int
+    gpus_per_node: int
+    state: PoolState
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedNode:
+    name: str
+    pool: str
+    ready: bool
+    gpus: int
+    instance_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedPod:
+    """`reason` is a waiting or terminated container's, or the scheduler's; empty while all is well."""
+
+    name: str
+    phase: str
+    ready: bool
+    reason: str = ""
+    message: str = ""
+    termination_message: str = ""
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedObject:
+    """A live object that carries our owner mark."""
+
+    key: ObjectKey
+    manifest: Manifest = field(compare=False, hash=False)
+    resource_version: str
+    uid: str
+    dropped: frozenset[str] = frozenset()
+    """Declared fields this server removed when we applied them: an old server is not fought."""
+
+    def annotation(self, name: str) -> str:
+        found = (self.manifest.get("metadata", {}).get("annotations") or {}).get(name, "")
+        return str(found)
+
+    @property
+    def spec(self) -> str:
+        return self.annotation(names.SPEC)
+
+    @property
+    def render(self) -> str:
+        return self.annotation(names.RENDER)
+
+    @property
+    def deleting(self) -> bool:
+        return "deletionTimestamp" in self.manifest.get("metadata", {})
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """Who holds a name we want to create: looked up only when something is created."""
+
+    owner: str
+    managers: tuple[str, ...]
+    marks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A field we put back: `manager` had changed it, `count` times, while we wanted `spec`."""
+
+    field: str
+    manager: str
+    spec: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedWorkspace:
+    """Everything seen of one workspace."""
+
+    id: WorkspaceId
+    mirror: ObservedObject | None = None
+    pools: tuple[ObservedPool, ...] = ()
+    nodes: tuple[ObservedNode, ...] = ()
+    objects: Mapping[ObjectKey, ObservedObject] = field(default_factory=dict)
+    pods: tuple[ObservedPod, ...] = ()
+    corrections: Mapping[ObjectKey, tuple[Correction, ...]] = field(default_factory=dict)
+    since: Mapping[str, float] = field(default_factory=dict)
+    """When something about it began, by name, in epoch seconds: `succeeded`, `failed`, `notReady`."""
+
+    @property
+    def exists(self) -> bool:
+        return bool(self.mirror or self.pools or self.objects)
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What one running workspace means to the guards, which judge the whole world."""
+
+    gpus: int
+    protected: bool
+    path: str = ""
+    rolling: str = ""
+    """The renderer fingerprint being rolled out, while its workload is not ready yet."""
+
+
+Occupants = Mapping[ObjectKey, Occupant]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The world. `workspaces` holds those in the cycle's scope, `fleet` a line on every one we own."""
+
+    now: float
+    workspaces: Mapping[WorkspaceId, ObservedWorkspace]
+    fleet: Mapping[WorkspaceId, Footprint]
+    unseen: frozenset[str] = frozenset()
+    """Systems that could not be read: `cluster`, or a driver's name. Unknown is not absent."""
+    occupants: Occupants = field(default_factory=dict)
+    looked: frozenset[tuple[str, str]] = frozenset()
+    """(kind, namespace) pairs whose names were looked up for `occupants`."""
+    crd_served: bool = True
+    engine_conflict: str = ""
+    """Why a foreign Kaito operator is believed to be at work here; empty where none is."""
+    artifacts: Mapping[WorkspaceId, str] = field(default_factory=dict)
+    """Digest of each tuning's verified artifact."""

@@ -1,0 +1,1 @@
+"""Where GPU nodes come from: one driver a file."""

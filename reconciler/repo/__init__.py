@@ -1,0 +1,1 @@
+"""Git as the reconciler needs it; the only package that imports `pygit2`."""

@@ -1,0 +1,1 @@
+"""The development API server as a fixture."""

@@ -1,0 +1,1 @@
+"""Real Git servers and working clones as fixtures."""
