@@ -30,20 +30,25 @@ class Suspension:
     why: str
 
 
-def parse_suspension(text: str) -> Suspension:
-    """Reads `<RFC 3339 time> <who> <why>`; raises ValueError with what is missing."""
-    time, _, rest = text.strip().partition(" ")
-    who, _, why = rest.strip().partition(" ")
-    if not _RFC3339.fullmatch(time):
-        raise ValueError("it must begin with an RFC 3339 time such as 2026-01-31T18:00:00Z")
-    if not who or not why.strip():
-        raise ValueError("after the time it must say who suspends and why")
+def suspension(annotations: Mapping[str, str]) -> Suspension | None:
+    """What the suspend annotation says; None where there is none or it is refused."""
+    said = annotations.get(names.SUSPEND, "")
+    if suspension_fault(said):
+        return None
+    time, who, why = said.split(maxsplit=2)
     return Suspension(datetime.fromisoformat(time).timestamp(), who, why.strip())
 
 
-def suspension(annotations: Mapping[str, str]) -> Suspension | None:
-    """The suspension in force or past; None where there is none or it cannot be read."""
+def suspension_fault(text: str) -> str:
+    """Why `<RFC 3339 time> <who> <why>` is refused, or an empty string."""
+    words = text.split(maxsplit=2)
+    if not words or not _is_time(words[0]):
+        return "it must begin with an RFC 3339 time such as 2026-01-31T18:00:00Z"
+    return "" if len(words) == 3 else "after the time it must say who suspends and why"
+
+
+def _is_time(text: str) -> bool:
     try:
-        return parse_suspension(annotations[names.SUSPEND])
-    except (KeyError, ValueError, OverflowError):
-        return None
+        return bool(_RFC3339.fullmatch(text) and datetime.fromisoformat(text).timestamp())
+    except (ValueError, OverflowError):
+        return False

@@ -1,12 +1,12 @@
 """The catalogues as frozen values, looked up without regard to case."""
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from .preset import Preset
 from .sku import Sku
+from .suggestion import nearest
 
 
 class Named(Protocol):
@@ -38,8 +38,8 @@ class Catalogue(Generic[T]):
 
     def suggest(self, name: str) -> str:
         """The entry somebody probably meant; empty where nothing is near."""
-        near = difflib.get_close_matches(name.lower(), self.entries, n=1, cutoff=0.6)
-        return self.entries[near[0]].name if near else ""
+        near = nearest(name, self.entries)
+        return self.entries[near].name if near else ""
 
     def __iter__(self) -> Iterator[T]:
         """Each entry once, in the order given."""
