@@ -43,7 +43,7 @@ def parse(path: str, content: bytes, namespace: str | None) -> ParsedFile:
     """
     tool = _OTHER_TOOLS.get(path.rpartition("/")[2])
     if tool:
-        return ParsedFile(path, _blob(content), problems=(_foreign(path, tool),))
+        return ParsedFile(path, blob_id(content), problems=(_foreign(path, tool),))
     stream = yaml_loader.load(content)
     reading = _Reading(path, content, namespace, stream)
     for index, document in enumerate(stream.documents):
@@ -75,7 +75,7 @@ class _Reading:
         known = frozenset() if fault or self.nameless else frozenset(self.identities)
         return ParsedFile(
             path=self.path,
-            blob=_blob(self.content),
+            blob=blob_id(self.content),
             declarations=tuple(self.declarations),
             configs=tuple(self.configs),
             problems=tuple(sorted(self.problems, key=lambda p: p.line)[: shape.MAX_FINDINGS]),
@@ -221,6 +221,6 @@ def _foreign(path: str, tool: str) -> Problem:
     return Problem(path, 1, "", "", f"{tool} folders are not rendered here", remedy)
 
 
-def _blob(content: bytes) -> str:
+def blob_id(content: bytes) -> str:
     """Git's id for this content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
