@@ -11,6 +11,7 @@ from ..model.policy import Policy
 from ..model.status import WorkspaceStatus
 from ..model.world import Desired, Observed, Occupant
 from ..planning.status import assess
+from ..publish import News
 from .backoff import Backoff
 from .execute import Hands
 from .ledger import Ledger
@@ -21,7 +22,7 @@ Statuses = dict[WorkspaceId, WorkspaceStatus]
 
 
 class Publish(Protocol):
-    async def __call__(self, changed: Statuses, gone: Collection[WorkspaceId], report: "Report") -> None: ...
+    async def __call__(self, news: News) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +105,14 @@ async def published(world: World, report: Report) -> None:
     world.statuses |= report.statuses
     for id in gone:
         del world.statuses[id]
-    await world.publish(changed, gone, report)
+    await world.publish(
+        News(
+            now=report.observed.now,
+            revision=report.plan.revision,
+            scope=report.statuses,
+            changed=changed,
+            gone=tuple(gone),
+            all=world.statuses,
+            may_write=world.may_write,
+        )
+    )
