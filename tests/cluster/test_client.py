@@ -134,7 +134,7 @@ async def test_a_silent_server_is_unavailable(script: Script, scripted: Client):
 
     script.reply(hang)
     began = time.monotonic()
-    with pytest.raises(Unavailable, match="no answer from http://127.0.0.1"):
+    with pytest.raises(Unavailable, match="no answer from http:"):
         await scripted.get(KEY)
     assert time.monotonic() - began < 5
 
