@@ -16,7 +16,10 @@ from reconciler.model.settings import ClusterSettings
 CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "ai"}, "data": {}}
 KEY = ObjectKey("ConfigMap", "ai", "a")
 
-RBAC = 'configmaps "a" is forbidden: User "u" cannot patch resource "configmaps" in API group "" in the namespace "ai"'
+RBAC = (
+    'configmaps "a" is forbidden: User "u" cannot patch resource "configmaps" '
+    'in API group "" in the namespace "ai"'
+)
 TERMINATING = {"details": {"causes": [{"reason": "NamespaceTerminating"}]}, "reason": "Forbidden"}
 
 REFUSALS = {
