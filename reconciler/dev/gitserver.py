@@ -122,6 +122,7 @@ class _Exchange(BaseHTTPRequestHandler):
     server: _Listener
     protocol_version = "HTTP/1.1"
     timeout = 30
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         self._answer()
