@@ -62,7 +62,7 @@ class Mirror:
                 (
                     change
                     for folder in _outermost(within)
-                    for change in differences(subtree(before, folder), subtree(after, folder), folder)
+                    for change in differences(repo, subtree(before, folder), subtree(after, folder), folder)
                 ),
                 key=lambda change: change.path,
             )

@@ -1,16 +1,28 @@
 """Git trees: what differs between two, and new ones from old ones; nothing is ever checked out."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pygit2
-from pygit2.enums import FileMode
+from pygit2.enums import FileMode, ObjectType
 
 Kind = Literal["file", "symlink", "submodule"]
-_KINDS: dict[int, Kind] = {FileMode.LINK: "symlink", FileMode.COMMIT: "submodule"}
+_KINDS: dict[bytes, Kind] = {b"120000": "symlink", b"160000": "submodule"}
+_FOLDERS = (b"40000", b"040000")
 
-Entries = dict[str, pygit2.Object]
+# Rows are compared as bytes and only those that differ are taken apart: in a folder of 50,000 that is
+# five times as fast as an object for each.
+_ROW = re.compile(rb"[0-7]+ [^\0]+\0.{20}", re.DOTALL)
+
+
+class Row(NamedTuple):
+    """An entry of a tree."""
+
+    mode: bytes
+    name: bytes
+    id: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +36,20 @@ class FileChange:
     """Of the new entry, or of the old where it is gone; only a `file` may be read."""
 
 
-def differences(old: pygit2.Tree | None, new: pygit2.Tree | None, folder: str = "") -> Iterator[FileChange]:
+def differences(
+    repo: pygit2.Repository, old: pygit2.Tree | None, new: pygit2.Tree | None, folder: str = ""
+) -> Iterator[FileChange]:
     """Looks only into folders that differ. Keeps its own stack: a tree's depth is its author's choice."""
-    pending = [(old, new, f"{folder}/" if folder else "")]
+    pending = [(old and old.id.raw, new and new.id.raw, f"{folder}/" if folder else "")]
     while pending:
         before, after, prefix = pending.pop()
-        if before is not None and after is not None and before.id == after.id:
+        if before == after:
             continue
-        for name, was, now in _unequal(before, after):
+        for name, was, now in _unequal(_rows(repo, before), _rows(repo, after)):
             path = prefix + name
             if _is_leaf(was) or _is_leaf(now):
                 yield _file_change(path, was if _is_leaf(was) else None, now if _is_leaf(now) else None)
-            below = (_as_tree(was), _as_tree(now))
-            if below != (None, None):
-                pending.append((*below, f"{path}/"))
+            pending.append((_folder_id(was), _folder_id(now), f"{path}/"))
 
 
 def subtree(tree: pygit2.Tree | None, folder: str) -> pygit2.Tree | None:
@@ -49,9 +61,9 @@ def subtree(tree: pygit2.Tree | None, folder: str) -> pygit2.Tree | None:
     return tree
 
 
-def files(tree: pygit2.Tree | None, folder: str) -> dict[str, str]:
+def files(repo: pygit2.Repository, tree: pygit2.Tree, folder: str) -> dict[str, str]:
     """Blob by path of every file under `folder`."""
-    found = differences(None, subtree(tree, folder), folder)
+    found = differences(repo, None, subtree(tree, folder), folder)
     return {change.path: change.new_blob for change in found if change.new_blob and change.kind == "file"}
 
 
@@ -90,35 +102,41 @@ def _place(builder: pygit2.TreeBuilder, name: str, oid: pygit2.Oid | None, mode:
         builder.remove(name)
 
 
-def _unequal(
-    old: pygit2.Tree | None, new: pygit2.Tree | None
-) -> Iterator[tuple[str, pygit2.Object | None, pygit2.Object | None]]:
-    before, after = _entries(old), _entries(new)
-    for name, now in after.items():
-        was = before.pop(name, None)
-        if was is None or was.id != now.id or was.filemode != now.filemode:
-            yield name, was, now
-    for name, was in before.items():
-        yield name, was, None
-
-
-def _entries(tree: pygit2.Tree | None) -> Entries:
-    """A name that is not UTF-8 is shown with escapes, for paths end up in JSON."""
+def _rows(repo: pygit2.Repository, tree: bytes | None) -> set[bytes]:
     if tree is None:
-        return {}
-    return {entry.raw_name.decode(errors="backslashreplace"): entry for entry in tree}
+        return set()
+    kind, data = repo.odb.read(pygit2.Oid(raw=tree))
+    if kind != ObjectType.TREE:
+        raise ValueError(f"{tree.hex()} is not a tree")
+    return set(_ROW.findall(data))
 
 
-def _file_change(path: str, was: pygit2.Object | None, now: pygit2.Object | None) -> FileChange:
+def _unequal(before: set[bytes], after: set[bytes]) -> Iterator[tuple[str, Row | None, Row | None]]:
+    """A name that is not UTF-8 is shown with escapes, for paths end up in JSON."""
+    was, now = _by_name(before - after), _by_name(after - before)
+    for name in was.keys() | now.keys():
+        yield name.decode(errors="backslashreplace"), was.get(name), now.get(name)
+
+
+def _by_name(rows: set[bytes]) -> dict[bytes, Row]:
+    parted = (row.partition(b" ") for row in rows)
+    return {rest[:-21]: Row(mode, rest[:-21], rest[-20:]) for mode, _, rest in parted}
+
+
+def _file_change(path: str, was: Row | None, now: Row | None) -> FileChange:
     entry = now or was
     assert entry is not None
-    kind = _KINDS.get(entry.filemode, "file")
-    return FileChange(path, str(was.id) if was else None, str(now.id) if now else None, kind)
+    kind = _KINDS.get(entry.mode, "file")
+    return FileChange(path, was.id.hex() if was else None, now.id.hex() if now else None, kind)
 
 
-def _is_leaf(entry: pygit2.Object | None) -> bool:
-    return entry is not None and entry.filemode != FileMode.TREE
+def _is_leaf(row: Row | None) -> bool:
+    return row is not None and row.mode not in _FOLDERS
 
 
-def _as_tree(entry: pygit2.Object | None) -> pygit2.Tree | None:
-    return entry if entry is not None and entry.filemode == FileMode.TREE else None
+def _folder_id(row: Row | None) -> bytes | None:
+    return row.id if row is not None and row.mode in _FOLDERS else None
+
+
+def _as_tree(entry: pygit2.Object) -> pygit2.Tree | None:
+    return entry if isinstance(entry, pygit2.Tree) else None

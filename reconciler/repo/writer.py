@@ -44,7 +44,7 @@ class Branch:
     def list(self, tip: str, prefix: str = "") -> dict[str, str]:
         """Blob by path, of the files under the folder `prefix`."""
         with self._store.objects() as repo:
-            return files(repo[tip].tree, prefix.strip("/"))
+            return files(repo, repo[tip].tree, prefix.strip("/"))
 
     def commit(  # noqa: PLR0913  # a commit has that many parts
         self,
