@@ -5,7 +5,15 @@ from typing import Any
 
 import httpx
 
-from reconciler.errors import InvalidSpec, NoCapacity, NotPermitted, NotYet, QuotaExceeded, ReconcilerError, Unavailable
+from reconciler.errors import (
+    InvalidSpec,
+    NoCapacity,
+    NotPermitted,
+    NotYet,
+    QuotaExceeded,
+    ReconcilerError,
+    Unavailable,
+)
 from reconciler.model.plan import DeletePool, PoolAction
 from reconciler.model.settings import SimulatedProvisioner
 from reconciler.model.world import DesiredPool, ObservedPool

@@ -135,7 +135,9 @@ class Cloud:
         if pool.state != "deleting":
             pool.state = "deleting"
             pool.cancel()
-            self._pace.after(self._pace.speed.pool_gone_seconds, lambda: self._spawn(partial(self._gone, pool)))
+            self._pace.after(
+                self._pace.speed.pool_gone_seconds, lambda: self._spawn(partial(self._gone, pool))
+            )
         return True
 
     async def _gone(self, pool: Pool) -> None:

@@ -59,7 +59,9 @@ class Content:
 
     def store_blob(self, content: bytes, digest: str) -> None:
         if digest_of(content) != digest:
-            raise Refused(400, "DIGEST_INVALID", f"the content's digest is {digest_of(content)}, not {digest}")
+            raise Refused(
+                400, "DIGEST_INVALID", f"the content's digest is {digest_of(content)}, not {digest}"
+            )
         self.blobs[digest] = content
 
     def manifest(self, repository: str, reference: str) -> StoredManifest:

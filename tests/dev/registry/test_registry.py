@@ -26,13 +26,17 @@ async def http():
 
 
 async def push(http, content: bytes) -> str:
-    answer = await http.post("/v2/team/adapter/blobs/uploads/", params={"digest": digest(content)}, content=content)
+    answer = await http.post(
+        "/v2/team/adapter/blobs/uploads/", params={"digest": digest(content)}, content=content
+    )
     assert answer.status_code == 201
     return digest(content)
 
 
 def manifest(config: str, layer: str) -> bytes:
-    return json.dumps({"schemaVersion": 2, "config": {"digest": config}, "layers": [{"digest": layer}]}).encode()
+    return json.dumps(
+        {"schemaVersion": 2, "config": {"digest": config}, "layers": [{"digest": layer}]}
+    ).encode()
 
 
 async def test_what_was_pushed_is_pulled_by_tag_and_by_digest(http):
@@ -62,7 +66,12 @@ async def test_a_blob_may_come_in_chunks(http):
 
 
 REFUSALS = {
-    "content that is not what its digest says": ("POST", "/v2/a/blobs/uploads/?digest=" + digest(b"b"), b"a", 400),
+    "content that is not what its digest says": (
+        "POST",
+        "/v2/a/blobs/uploads/?digest=" + digest(b"b"),
+        b"a",
+        400,
+    ),
     "a manifest whose blobs were not pushed": (
         "PUT",
         "/v2/a/manifests/v1",
