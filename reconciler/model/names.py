@@ -27,6 +27,8 @@ MANAGER = "reconciler"
 
 WORKSPACE = "kaito.sh/workspace"
 WORKSPACE_NAMESPACE = "kaito.sh/workspacenamespace"
+BYPASS_RESOURCE_CHECKS = "kaito.sh/bypass-resource-checks"
+RUNTIME = "kaito.sh/runtime"
 INSTANCE_TYPE = "node.kubernetes.io/instance-type"
 
 GROUP = "kaito.sh"

@@ -1,0 +1,91 @@
+"""The small languages inside manifests: names, labels, image references, URLs.
+
+Each check returns why a text is refused, or an empty string. All patterns are linear.
+"""
+
+import re
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
+_WORD = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_HOST = re.compile(
+    r"([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*(:[0-9]+)?"
+)
+_COMPONENT = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+_URL = re.compile(r"https?://[^/?#\s@]+([/?#][^\s]*)?", re.IGNORECASE)
+_PLACEHOLDER = re.compile(
+    r"(?<![A-Za-z])(?:[A-Z0-9]+_)*HERE(?![A-Za-z])|<[^<>]*>|\$\{[^{}]*\}"
+    r"|(?<![A-Za-z])(?:YOUR[-_ ]?[A-Z]+|PULLREGISTRY|PUSHREGISTRY|CHANGE_?ME|REPLACE_?ME|TODO)(?![A-Za-z])"
+)
+
+
+def label_fault(text: str) -> str:
+    """DNS-1123 label: what a workspace's name must be, as it names Services and pods."""
+    if len(text) <= 63 and _LABEL.fullmatch(text):
+        return ""
+    return "it must be at most 63 lower-case letters, digits and '-', with a letter or digit at both ends"
+
+
+def subdomain_fault(text: str) -> str:
+    """DNS-1123 subdomain: what most Kubernetes objects' names must be."""
+    if len(text) <= 253 and _SUBDOMAIN.fullmatch(text):
+        return ""
+    return "it must be lower-case letters, digits, '-' and '.', with a letter or digit at both ends"
+
+
+def key_fault(text: str) -> str:
+    """Key of a label or annotation: an optional DNS prefix and a name of at most 63 characters."""
+    prefix, slash, name = text.rpartition("/")
+    if (slash and subdomain_fault(prefix)) or len(name) > 63 or not _WORD.fullmatch(name):
+        return "it must be a name of letters, digits, '-', '_' and '.', after an optional DNS prefix and '/'"
+    return ""
+
+
+def label_value_fault(text: str) -> str:
+    if not text or (len(text) <= 63 and _WORD.fullmatch(text)):
+        return ""
+    return "it must be at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends"
+
+
+def image_fault(text: str) -> str:
+    """The reference grammar of the container registries: `registry/repository[:tag][@digest]`."""
+    name, at, digest = text[:1024].partition("@")
+    if at and not _DIGEST.fullmatch(digest):
+        return "what follows '@' must be a sha256 or sha512 digest"
+    head, slash, last = name.rpartition("/")
+    last, colon, tag = last.partition(":")
+    if colon and not _TAG.fullmatch(tag):
+        return "the tag must be at most 128 letters, digits, '_', '.' and '-'"
+    return _name_fault(head + slash + last)
+
+
+def _name_fault(name: str) -> str:
+    first, slash, rest = name.partition("/")
+    has_host = bool(slash) and (first == "localhost" or bool(re.search(r"[.:A-Z]", first)))
+    if has_host and not _HOST.fullmatch(first):
+        return f"the registry {first[:80]!r} is not a host name"
+    if len(name) > 255:
+        return "registry and repository together are longer than 255 characters"
+    for part in (rest if has_host else name).split("/"):
+        if any(c.isupper() for c in part):
+            return f"the repository name must be lower case, and {part[:80]!r} is not"
+        if not _COMPONENT.fullmatch(part):
+            return f"{part[:80]!r} is no part of a repository name"
+    return ""
+
+
+def url_fault(text: str) -> str:
+    """An http or https URL with a host and without a user name or password."""
+    if _URL.fullmatch(text):
+        return ""
+    if re.match(r"https?://[^/?#]*@", text, re.IGNORECASE):
+        return "a URL in Git must not carry a user name or password"
+    return "it must be an http or https URL without spaces"
+
+
+def placeholder(text: str) -> str:
+    """The part of a text that an example left to be filled in; empty where there is none."""
+    found = _PLACEHOLDER.search(text[:1024])
+    return found.group() if found else ""
