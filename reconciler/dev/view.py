@@ -1,7 +1,7 @@
 """The cluster as controllers, scheduler and node agent see and change it.
 
-One watch cache is shared by all of them, with two indexes: what an object controls, and which pods a node has.
-What is written shows here at once, before the watch says so.
+One watch cache is shared by all of them, with two indexes: what an object controls, and which pods a
+node has. What is written shows here at once, before the watch says so.
 """
 
 from collections import defaultdict
@@ -26,7 +26,7 @@ class View:
 
     def __init__(self, client: Client, kinds: Iterable[str] = KINDS) -> None:
         self.client = client
-        self._cache = Cache(client, [Selection(kind) for kind in kinds], self._heed)
+        self._cache = Cache(client, [Selection(kind, whole=True) for kind in kinds], self._heed)
         self._heeding: dict[str, list[Heed]] = defaultdict(list)
         self._controlled: dict[str, dict[ObjectKey, None]] = defaultdict(dict)
         self._bound: dict[str, dict[ObjectKey, None]] = defaultdict(dict)
@@ -44,7 +44,7 @@ class View:
         self._heeding[kind].append(heed)
 
     def feed(self, kind: str, queue: WorkQueue[ObjectKey], owned: Sequence[str] = ()) -> None:
-        """Queues every changed object of `kind`, and those whose controlled objects of kinds `owned` changed."""
+        """Queues every object of `kind` that changed, or controls one of the kinds `owned` that did."""
 
         def heed_owned(key: ObjectKey, old: Manifest | None, new: Manifest | None) -> None:
             owner = controller_of(new or old or {"metadata": {}})

@@ -44,7 +44,7 @@ class Cloud:
 
     def _refuse_over_quota(self, name: str, spec: PoolSpec) -> None:
         if self.faults.take("quota", name, spec):
-            text = f"Operation could not be completed as it results in exceeding approved {spec.instance_type} quota"
+            text = f"the request would exceed the approved quota of {spec.instance_type} (simulated)"
             raise Refused(403, "QuotaExceeded", text)
 
     def _begin(self, pool: Pool | None, name: str, spec: PoolSpec) -> Pool:

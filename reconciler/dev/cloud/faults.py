@@ -19,7 +19,7 @@ class Fault(Body):
     """Glob over pool names; `nodeLost` takes a node's name as well."""
     instance_type: str = "*"
     seconds: float = Field(default=1.0, ge=0)
-    """Of `lateJoin` and `slow`: the delay; of `throttle`: Retry-After; of `nodeLost`: time to a replacement."""
+    """The delay of `lateJoin` and `slow`, `throttle`'s Retry-After, `nodeLost`'s time to a replacement."""
     times: int | None = None
     """Uses before it disappears; None: until cleared."""
     remove: bool = True

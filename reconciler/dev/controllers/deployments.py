@@ -85,7 +85,8 @@ class Deployments:
         moved = was is None or was.get("message") != message or was["reason"] == "NewReplicaSetAvailable"
         if was is None or moved or _new_generation(deployment):
             self._look_again(deployment, self._pace.now())
-            return self._turned(deployment, "Progressing", "True", "ReplicaSetUpdated", message, moved=True)
+            updated = self._turned(deployment, "Progressing", "True", "ReplicaSetUpdated", message)
+            return updated | {"lastUpdateTime": self._pace.stamp()}
         due = epoch(was["lastUpdateTime"]) + _deadline(deployment)
         if self._pace.now() >= due:
             return self._turned(deployment, "Progressing", "False", "ProgressDeadlineExceeded", message)
@@ -98,12 +99,12 @@ class Deployments:
         self.queue.add_after(key, since + _deadline(deployment) - self._pace.now() + 1)
 
     def _turned(
-        self, deployment: Manifest, kind: str, status: str, reason: str, message: str, moved: bool = False
+        self, deployment: Manifest, kind: str, status: str, reason: str, message: str
     ) -> dict[str, str]:
         """The condition, with its times kept where it says what it said."""
         now = self._pace.stamp()
         was = condition(deployment, kind) or {}
-        same = was.get("status") == status and was.get("reason") == reason and not moved
+        same = was.get("status") == status and was.get("reason") == reason
         return {
             "type": kind,
             "status": status,

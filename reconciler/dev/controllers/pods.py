@@ -55,7 +55,7 @@ def standing(pods: Iterable[Manifest]) -> list[Manifest]:
 
 
 def cheapest_first(pods: Iterable[Manifest]) -> list[Manifest]:
-    """In the order in which they are given up: unbound, then not running, then not ready, then the youngest."""
+    """In the order of giving up: unbound, not running, not ready, the youngest."""
 
     def worth(pod: Manifest) -> tuple[bool, bool, bool, str]:
         bound = bool(pod["spec"].get("nodeName"))

@@ -28,7 +28,7 @@ def _share(value: Any, replicas: int, rounded: Callable[[float], int]) -> int:
 
 
 def rollout(deployment: Manifest, new: Manifest, old: list[Manifest]) -> list[tuple[Manifest, int]]:
-    """The size each ReplicaSet should have next: the old shrink by what may be missing, the new takes the room."""
+    """The next size of each ReplicaSet: the old shrink by what may be missing, the new takes the room."""
     replicas = replicas_of(deployment)
     surge, unavailable = bounds(deployment)
     recreate = (deployment["spec"].get("strategy") or {}).get("type") == "Recreate"

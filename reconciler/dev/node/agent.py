@@ -1,7 +1,7 @@
 """The node agent: runs the pods bound to simulated nodes and writes their status.
 
-A node is ours by the annotation `dev.reconciler.dev/simulated`. Nothing is written while nothing changes: there are no
-heartbeats. A node that is not ready is silent, as a lost machine would be.
+A node is ours by the annotation `dev.reconciler.dev/simulated`. Nothing is written while nothing
+changes: there are no heartbeats. A node that is not ready is silent, as a lost machine would be.
 """
 
 import hashlib

@@ -59,6 +59,9 @@ class Process(Protocol):
 
 
 class Runtime(Protocol):
-    """Runs containers. Reports come from the event loop, possibly before `start` returns; Exited is the last."""
+    """Runs containers.
+
+    Reports come in the event loop, possibly before `start` returns; Exited or PullFailed is the last.
+    """
 
     def start(self, work: Work, report: Report) -> Process: ...

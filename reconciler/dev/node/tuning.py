@@ -1,7 +1,8 @@
 """What a simulated tuning container reports: an artifact whose digest follows from its settings.
 
-A tuning container is one with `RECONCILER_SETTINGS` naming a mounted settings file in which `output.image` says
-where the adapter goes. The digest is that of the settings, so that equal settings give an equal artifact.
+A tuning container is one with `RECONCILER_SETTINGS` naming a mounted settings file in which
+`output.image` says where the adapter goes. The digest is that of the settings, so that equal settings
+give an equal artifact.
 """
 
 import hashlib
