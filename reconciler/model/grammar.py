@@ -64,16 +64,18 @@ def image_fault(text: str) -> str:
 def _name_fault(name: str) -> str:
     first, slash, rest = name.partition("/")
     has_host = bool(slash) and (first == "localhost" or bool(re.search(r"[.:A-Z]", first)))
-    if has_host and not _HOST.fullmatch(first):
-        return f"the registry {first[:80]!r} is not a host name"
     if len(name) > 255:
         return "registry and repository together are longer than 255 characters"
-    for part in (rest if has_host else name).split("/"):
-        if any(c.isupper() for c in part):
-            return f"the repository name must be lower case, and {part[:80]!r} is not"
-        if not _COMPONENT.fullmatch(part):
-            return f"{part[:80]!r} is no part of a repository name"
-    return ""
+    faults = [_part_fault(part) for part in (rest if has_host else name).split("/")]
+    if has_host and not _HOST.fullmatch(first):
+        faults.insert(0, f"the registry {first!r} is not a host name")
+    return ", and ".join(filter(None, faults))
+
+
+def _part_fault(part: str) -> str:
+    if any(c.isupper() for c in part):
+        return f"the repository name {part!r} must be lower case"
+    return "" if _COMPONENT.fullmatch(part) else f"{part!r} is no part of a repository name"
 
 
 def url_fault(text: str) -> str:

@@ -93,16 +93,16 @@ def load(content: bytes) -> Stream:
     return stream
 
 
-def lines(content: bytes, document: int) -> dict[Path, int]:
-    """The line of each field of one document of a file that `load` has read to that point."""
-    found: dict[Path, int] = {}
+def lines(content: bytes, documents: int) -> list[dict[Path, int]]:
+    """The line of each field, for the first documents of a file: as many as `load` could read."""
+    found: list[dict[Path, int]] = []
     loader = CSafeLoader(_text(content))
     following: Callable[[], Event] = loader.get_event
     try:
-        for _ in range(document + 1):
-            while type(following()) is not DocumentStartEvent:
-                pass
-        _mark(following, following(), (), found)
+        while len(found) < documents:
+            if type(following()) is DocumentStartEvent:
+                found.append({})
+                _mark(following, following(), (), found[-1])
     finally:
         loader.dispose()
     return found
