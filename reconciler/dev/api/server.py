@@ -66,7 +66,8 @@ class ApiServer:
             self._runner = None
 
     def write_kubeconfig(self, path: Path) -> None:
-        cluster = {"name": "dev", "cluster": {"server": self.url}}
+        """The server's URL there holds the token too: kubectl sends no token header over plain HTTP."""
+        cluster = {"name": "dev", "cluster": {"server": f"{self.url}/{self.token}"}}
         user = {"name": "dev", "user": {"token": self.token}}
         context = {"name": "dev", "context": {"cluster": "dev", "user": "dev"}}
         config = {
@@ -84,9 +85,9 @@ class ApiServer:
         code = 500
         target: Route | None = None
         try:
-            self._authenticate(request)
-            target = route(request.method, request.path, request.query, self.registry)
-            reply = await self._reply(request, target)
+            path = self._allowed_path(request)
+            target = route(request.method, path, request.query, self.registry)
+            reply = await self._reply(request, target, path)
             code = reply.code
             self._note(request, target, code)
             return await self._sent(request, reply)
@@ -100,17 +101,22 @@ class ApiServer:
             self._note(request, target, 500)
             return _refused(ApiError(500, f"{type(error).__name__}: {error}"))
 
-    def _authenticate(self, request: web.BaseRequest) -> None:
-        given = request.headers.get("Authorization", "")
-        if request.path not in OPEN_PATHS and not secrets.compare_digest(given, f"Bearer {self.token}"):
-            raise ApiError(401, "Unauthorized")
+    def _allowed_path(self, request: web.BaseRequest) -> str:
+        """The request's path without a leading token. Raises 401 where the token is in neither place."""
+        first, _, rest = request.path.lstrip("/").partition("/")
+        if secrets.compare_digest(first.encode(), self.token.encode()):
+            return "/" + rest
+        given = request.headers.get("Authorization", "").encode()
+        if request.path in OPEN_PATHS or secrets.compare_digest(given, f"Bearer {self.token}".encode()):
+            return request.path
+        raise ApiError(401, "Unauthorized")
 
-    async def _reply(self, request: web.BaseRequest, target: Route) -> Reply:
+    async def _reply(self, request: web.BaseRequest, target: Route, path: str) -> Reply:
         body = await request.read()
-        if request.path == "/_faults":
+        if path == "/_faults":
             return self._faults(request.method, body)
         if target.resource is None:
-            return discovery.reply(request, body, self.registry, self.version)
+            return discovery.reply(request, path, body, self)
         fault = struck(self.faults, target.verb, target.resource.plural, target.name)
         if fault and (error := refusal(fault)):
             raise error
