@@ -135,4 +135,4 @@ def _shortages(count: int, preset: Preset, sku: Sku) -> Iterator[str]:
 
 
 def _or_known(near: str, what: str) -> str:
-    return f"did you mean {near}?" if near else f"use a {what} of the catalogue"
+    return f"did you mean {near}?" if near else f"use one of the {what}s in the catalogue"
