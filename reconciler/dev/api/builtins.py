@@ -28,7 +28,14 @@ def _fill(target: Object, **defaults: Any) -> None:
         target.setdefault(name, value)
 
 
-ADMITTED = ("tolerations", "priority", "preemptionPolicy", "serviceAccountName", "enableServiceLinks", "nodeName")
+ADMITTED = (
+    "tolerations",
+    "priority",
+    "preemptionPolicy",
+    "serviceAccountName",
+    "enableServiceLinks",
+    "nodeName",
+)
 
 
 def _pod(old: Object, obj: Object) -> None:
