@@ -7,6 +7,7 @@ ReconcilerError             reason = condition reason = metric label = log field
 │   └── NoCapacity          the cloud has no machines of this kind now
 └── Unavailable             an outside system failed; back off
     ├── QuotaExceeded       the subscription's limit is reached; another instance type may work
+    ├── NotFound            what was to be changed, or its kind, does not exist there
     └── Conflict            somebody changed the thing first; look again and decide anew
 
 Anything else is a bug: traceback, reason `Bug`, the workspace is marked, the loop goes on.
@@ -49,6 +50,10 @@ class Unavailable(ReconcilerError):
 
 class QuotaExceeded(Unavailable):
     reason = "QuotaExceeded"
+
+
+class NotFound(Unavailable):
+    reason = "NotFound"
 
 
 class Conflict(Unavailable):

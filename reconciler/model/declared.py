@@ -36,7 +36,7 @@ class ParsedFile:
     configs: tuple[DeclaredConfig, ...] = ()
     problems: tuple[Problem, ...] = ()
     identities: frozenset[WorkspaceId] = frozenset()
-    """Workspaces this file is about, also where their content is invalid; empty if it does not parse at all."""
+    """Workspaces this file is about, invalid ones too; empty where it does not parse at all."""
     ignored: Mapping[str, int] = field(default_factory=dict)
     """Documents of other kinds, counted by kind."""
 

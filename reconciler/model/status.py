@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .names import WorkspaceId
+from .world import Artifact
 
 Phase = Literal[
     "Invalid",
@@ -55,7 +56,7 @@ class WorkspaceStatus:
     gpus: int = 0
     pool: str = ""
     endpoint: str = ""
-    artifact: str = ""
+    artifact: Artifact | None = None
     since: float = field(default=0.0, compare=False)
     """When the present phase began, epoch seconds."""
 

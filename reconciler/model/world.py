@@ -65,6 +65,14 @@ class DesiredWorkspace:
     """Tuning workspaces whose output image this one mounts as an adapter."""
     content_key: str = ""
     """Identity of a tuning's result: base, dataset, config, method, seed."""
+    output_image: str = ""
+    """Where a tuning's artifact goes."""
+    refused: str = ""
+    """The tenant rule it breaks; empty where it breaks none."""
+    impersonate: str = ""
+    """`namespace:name` of the service account its objects are written as; empty: our own."""
+    drift: Literal["correct", "report"] = "correct"
+    warnings: tuple[str, ...] = ()
 
     @property
     def objects(self) -> tuple[DesiredObject, ...]:
@@ -134,6 +142,7 @@ class ObservedPod:
     name: str
     phase: str
     ready: bool
+    node: str = ""
     reason: str = ""
     message: str = ""
     termination_message: str = ""
@@ -178,6 +187,19 @@ class Occupant:
 
 
 @dataclass(frozen=True, slots=True)
+class Artifact:
+    """A tuning's verified result; `simulated` where no training took place."""
+
+    image: str
+    digest: str
+    content_key: str
+    simulated: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.image}@{self.digest}{' (simulated)' if self.simulated else ''}"
+
+
+@dataclass(frozen=True, slots=True)
 class Correction:
     """A field we put back: `manager` had changed it, `count` times, while we wanted `spec`."""
 
@@ -210,11 +232,12 @@ class ObservedWorkspace:
 class Footprint:
     """What one running workspace means to the guards, which judge the whole world."""
 
-    gpus: int
-    protected: bool
+    gpus: int = 0
+    protected: bool = False
     path: str = ""
-    rolling: str = ""
-    """The renderer fingerprint being rolled out, while its workload is not ready yet."""
+    """The file it was last declared in, from its live object."""
+    ready: bool = False
+    dollars_per_hour: float = 0.0
 
 
 Occupants = Mapping[ObjectKey, Occupant]
@@ -235,5 +258,5 @@ class Observed:
     crd_served: bool = True
     engine_conflict: str = ""
     """Why a foreign Kaito operator is believed to be at work here; empty where none is."""
-    artifacts: Mapping[WorkspaceId, str] = field(default_factory=dict)
-    """Digest of each tuning's verified artifact."""
+    artifacts: Mapping[WorkspaceId, Artifact] = field(default_factory=dict)
+    """Each tuning's verified artifact."""

@@ -1,0 +1,111 @@
+"""Reasons not to touch a workspace at all, in order; each returns its Hold or None."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..model import names
+from ..model.plan import Hold
+from .case import Case
+
+
+def first(case: Case) -> Hold | None:
+    return next((hold for blocker in BLOCKERS if (hold := blocker(case)) is not None), None)
+
+
+def cluster_unseen(case: Case) -> Hold | None:
+    if "cluster" not in case.world.unseen:
+        return None
+    return case.wait("Unavailable", "the cluster cannot be read", recheck_after=5.0)
+
+
+def foreign_operator(case: Case) -> Hold | None:
+    """Two operators on one Workspace would fight; upstream's leaves its finalizer and hash on it."""
+    if case.policy.engine != "native":
+        return None
+    why = case.world.engine_conflict or _operator_marks(case)
+    remedy = "remove the other operator, or set `engine: kaito`"
+    return case.hold("EngineConflict", f"{why}; {remedy}") if why else None
+
+
+def _operator_marks(case: Case) -> str:
+    if case.seen.mirror is None:
+        return ""
+    finalizers = case.seen.mirror.manifest.get("metadata", {}).get("finalizers") or []
+    if names.FOREIGN_FINALIZER in finalizers:
+        return f"{case.id} carries the finalizer {names.FOREIGN_FINALIZER} of a Kaito operator"
+    if case.seen.mirror.annotation(names.FOREIGN_HASH):
+        return f"{case.id} carries the annotation {names.FOREIGN_HASH} of a Kaito operator"
+    return ""
+
+
+def crd_missing(case: Case) -> Hold | None:
+    if case.world.crd_served:
+        return None
+    return case.wait("CrdMissing", "this cluster does not serve workspaces.kaito.sh yet", recheck_after=2.0)
+
+
+def refused(case: Case) -> Hold | None:
+    return case.hold("NotPermitted", case.want.refused) if case.want.refused else None
+
+
+def immutable_field(case: Case) -> Hold | None:
+    """Kaito's immutable fields: an edit is refused, unless the workspace allows a replacement."""
+    live = case.seen.mirror
+    if case.want.workspace.replaces:
+        return None
+    if live is not None and live.spec != case.want.mirror.spec:
+        for name, read in IMMUTABLE:
+            was, wanted = read(live.manifest), read(case.want.mirror.manifest)
+            if was != wanted:
+                return _immutable(case, name, was, wanted)
+    return _wrong_pool(case)
+
+
+def _wrong_pool(case: Case) -> Hold | None:
+    if case.want.pool is None or case.cloud_unseen():
+        return None
+    kinds = {p.instance_type for p in case.seen.pools if p.state != "deleting"}
+    if not kinds or case.want.pool.instance_type.lower() in {k.lower() for k in kinds}:
+        return None
+    return _immutable(case, "resource.instanceType", sorted(kinds)[0], case.want.pool.instance_type)
+
+
+def _immutable(case: Case, field: str, was: Any, wanted: Any) -> Hold:
+    remedy = f"revert it, or annotate {names.ON_IMMUTABLE_CHANGE}: replace"
+    return case.hold("ImmutableField", f"{field} cannot change from {was!r} to {wanted!r}; {remedy}")
+
+
+def _at(*path: str) -> Callable[[dict[str, Any]], Any]:
+    def read(manifest: Any) -> Any:
+        for name in path:
+            manifest = (manifest or {}).get(name)
+        return manifest
+
+    return read
+
+
+def _method(manifest: dict[str, Any]) -> Any:
+    method = _at("tuning", "method")(manifest)
+    return method.lower() if isinstance(method, str) else method
+
+
+IMMUTABLE: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
+    ("resource.instanceType", _at("resource", "instanceType")),
+    ("resource.count", lambda m: _at("resource", "count")(m) or 1),
+    ("resource.labelSelector", _at("resource", "labelSelector")),
+    ("inference", lambda m: "present" if m.get("inference") else "absent"),
+    ("tuning", lambda m: "present" if m.get("tuning") else "absent"),
+    ("inference.preset.name", _at("inference", "preset", "name")),
+    ("tuning.preset.name", _at("tuning", "preset", "name")),
+    ("tuning.method", _method),
+    ("tuning.input.name", _at("tuning", "input", "name")),
+)
+"""Source: the update rules of Kaito's Workspace validation (v0.3.2 to v0.12)."""
+
+BLOCKERS: tuple[Callable[[Case], Hold | None], ...] = (
+    cluster_unseen,
+    foreign_operator,
+    crd_missing,
+    refused,
+    immutable_field,
+)

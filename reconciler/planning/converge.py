@@ -1,0 +1,78 @@
+"""One workspace, walked towards its spec; stops at the first thing that must finish first.
+
+    blockers ─► mirror ─► (workload exists?) ── yes ─► compare its objects ─► pool upkeep ─► ready?
+                                             └─ no ──► artifact ─► pool ─► nodes ─► objects
+
+Reading `converge` from top to bottom is the life cycle. The pool and its nodes gate first creation
+only: what runs is compared and corrected whatever cloud or nodes say.
+"""
+
+from collections.abc import Iterator
+
+from ..model.plan import DeleteObject, Hold, Step
+from . import blockers, pools, readiness, tuning_life
+from .case import Case, mirror_of, suspension
+from .compare import compare
+
+
+def converge(case: Case) -> Iterator[Step | Hold]:
+    if (hold := blockers.first(case)) is not None:
+        yield hold
+        return
+    if text := suspension(case):
+        yield case.hold("Suspended", f"suspended: {text}", recheck_after=60.0)
+        return
+    yield from compare(case, mirror_of(case), case.seen.mirror)
+    if case.want.workload is None:
+        yield from _config(case)
+        yield from readiness.of_operator(case)
+    elif case.want.kind == "tuning" and tuning_life.is_over(case):
+        yield from tuning_life.aftermath(case)
+    elif case.live_workload is not None:
+        yield from _keep(case)
+    else:
+        yield from _first_creation(case)
+
+
+def _first_creation(case: Case) -> Iterator[Step | Hold]:
+    for hold in (_awaited_artifact(case), *pools.unfinished_remnants(case)):
+        if hold is not None:
+            yield hold
+            return
+    gate = list(pools.gate(case))
+    yield from gate
+    if gate:
+        return
+    for wanted in case.want.objects:
+        yield from compare(case, wanted, case.seen.objects.get(wanted.key))
+
+
+def _keep(case: Case) -> Iterator[Step | Hold]:
+    for wanted in case.want.objects:
+        yield from compare(case, wanted, case.seen.objects.get(wanted.key))
+    yield from _unwanted(case)
+    yield from pools.upkeep(case)
+    yield from readiness.of_workload(case)
+
+
+def _config(case: Case) -> Iterator[Step | Hold]:
+    for wanted in case.want.config:
+        yield from compare(case, wanted, case.seen.objects.get(wanted.key))
+    yield from _unwanted(case)
+
+
+def _unwanted(case: Case) -> Iterator[Step]:
+    """Children of this workspace that its spec no longer asks for."""
+    wanted = {w.key for w in case.want.objects}
+    for key in sorted(case.seen.objects):
+        live = case.seen.objects[key]
+        if key not in wanted and not live.deleting:
+            yield Step(case.id, DeleteObject(key, live.uid), f"{key.kind} is no longer part of it", "prune")
+
+
+def _awaited_artifact(case: Case) -> Hold | None:
+    missing = sorted(case.want.needs - case.world.artifacts.keys())
+    if not missing:
+        return None
+    listed = ", ".join(map(str, missing))
+    return case.wait("WaitingForArtifact", f"its adapter is the output of {listed}, which has not finished")

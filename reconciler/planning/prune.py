@@ -1,0 +1,69 @@
+"""What nobody wants any more: the children first, then the pool under them, the Workspace object last."""
+
+from collections.abc import Iterator
+
+from ..model import names
+from ..model.names import WorkspaceId
+from ..model.plan import DeleteObject, DeletePool, Hold, Step
+from ..model.world import Desired, Observed, ObservedWorkspace
+
+_ORDER = ("Service", "Deployment", "StatefulSet", "Job", "ConfigMap")
+
+
+def prune(seen: ObservedWorkspace, desired: Desired, observed: Observed) -> Iterator[Step | Hold]:
+    if not seen.exists:
+        return
+    if (hold := reason_to_keep(seen, desired, observed)) is not None:
+        yield hold
+        return
+    yield from _delete(seen, observed)
+
+
+def reason_to_keep(seen: ObservedWorkspace, desired: Desired, observed: Observed) -> Hold | None:
+    """Unknown is not absent, and what does not parse is not deleted."""
+    path = seen.mirror.annotation(names.PATH) if seen.mirror else ""
+    if path in desired.broken:
+        return Hold(seen.id, "InvalidSpec", "; ".join(map(str, desired.broken[path].problems[:3])))
+    if unknown := unidentified(desired, observed):
+        return Hold(
+            seen.id, "UnreadableSpec", f"{unknown} cannot be read and may declare it; nothing is deleted"
+        )
+    if "cluster" in observed.unseen:
+        return Hold(seen.id, "Unavailable", "the cluster cannot be read", recheck_after=5.0, waiting=True)
+    if unseen := sorted({p.driver for p in seen.pools} & observed.unseen):
+        return Hold(seen.id, "Unavailable", f"{unseen[0]} cannot be read", recheck_after=5.0, waiting=True)
+    return None
+
+
+def unidentified(desired: Desired, observed: Observed) -> str:
+    """A broken file of which nobody knows what it declares; empty where there is none."""
+    named = {line.path for line in observed.fleet.values()}
+    unknown = (b.path for b in desired.broken.values() if b.identities is None and b.path not in named)
+    return min(unknown, default="")
+
+
+def leaving(desired: Desired, observed: Observed) -> frozenset[WorkspaceId]:
+    """Every workspace we own that is no longer declared, whether or not this cycle looks at it."""
+    kept: set[WorkspaceId] = set()
+    for broken in desired.broken.values():
+        kept |= broken.identities or frozenset()
+    gone = observed.fleet.keys() - desired.workspaces.keys() - desired.invalid.keys() - kept
+    return frozenset(id for id in gone if observed.fleet[id].path not in desired.broken)
+
+
+def _delete(seen: ObservedWorkspace, observed: Observed) -> Iterator[Step | Hold]:
+    children = sorted(seen.objects, key=lambda k: (_ORDER.index(k.kind) if k.kind in _ORDER else 0, k))
+    for key in children:
+        live = seen.objects[key]
+        if not live.deleting:
+            yield Step(seen.id, DeleteObject(key, live.uid), "no longer declared", "prune")
+    if children or seen.pods:
+        yield Hold(seen.id, "Deleting", "its objects are being deleted", waiting=True)
+        return
+    for pool in seen.pools:
+        if pool.state != "deleting":
+            yield Step(seen.id, DeletePool(pool.name, pool.driver), "no longer declared", "prune")
+    if seen.pools:
+        yield Hold(seen.id, "Deleting", "its pool is being deleted", recheck_after=5.0, waiting=True)
+    elif seen.mirror is not None and not seen.mirror.deleting:
+        yield Step(seen.id, DeleteObject(seen.mirror.key, seen.mirror.uid), "no longer declared", "prune")

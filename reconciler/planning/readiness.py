@@ -1,0 +1,110 @@
+"""Whether a workload does its job yet, and if not, what it waits for."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..model.plan import Hold
+from ..model.world import Manifest, ObservedPod
+from .case import Case
+
+IDLE_SPEND = 7200.0
+"""Seconds an inference may be not ready before its GPUs count as idle spend."""
+
+_BAD_REASONS = frozenset(
+    {
+        "CrashLoopBackOff",
+        "CreateContainerConfigError",
+        "ErrImagePull",
+        "Error",
+        "Evicted",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "OOMKilled",
+        "RunContainerError",
+        "Unschedulable",
+    }
+)
+"""Reasons of kubelet and scheduler that do not pass by themselves, mostly."""
+
+_OPERATOR_READY = ("WorkspaceSucceeded", "WorkspaceReady")
+"""Kaito's final condition: the second until v0.3.0, the first since."""
+
+
+def of_workload(case: Case) -> Iterator[Hold]:
+    """Nothing where the workload is ready, else one hold."""
+    if workload_ready(case):
+        return
+    pod = failing_pod(case)
+    waited = case.now - case.seen.since.get("notReady", case.now)
+    if case.want.kind == "inference" and waited > IDLE_SPEND:
+        yield case.hold(
+            "IdleSpend",
+            f"not ready for over {IDLE_SPEND / 3600:.0f} h while {case.want.gpus} GPUs are paid for",
+        )
+    elif pod is not None:
+        said = f": {pod.message}" if pod.message else ""
+        yield case.hold(pod.reason, f"pod {pod.name}{said}")
+    else:
+        yield case.wait("WorkloadNotReady", _progress(case))
+
+
+def of_operator(case: Case) -> Iterator[Hold]:
+    """What the upstream operator says of the workspace, in the conditions of any era."""
+    live = case.seen.mirror
+    if live is None:
+        return
+    conditions = {c.get("type"): c for c in live.manifest.get("status", {}).get("conditions") or []}
+    final = next((conditions[t] for t in _OPERATOR_READY if t in conditions), None)
+    if final is None:
+        yield case.wait("OperatorPending", "the Kaito operator has not reported on it yet")
+    elif final.get("status") != "True":
+        bad = next((c for c in conditions.values() if _failed(c)), final)
+        reason = str(bad.get("reason") or "OperatorPending")
+        waiting = not _failed(bad)
+        yield Hold(case.id, reason[:1].upper() + reason[1:], str(bad.get("message", "")), waiting=waiting)
+
+
+def _failed(condition: dict[str, Any]) -> bool:
+    return condition.get("status") == "False" and "fail" in str(condition.get("reason", "")).lower()
+
+
+def workload_ready(case: Case) -> bool:
+    live = case.live_workload
+    return live is not None and live_ready(live.manifest)
+
+
+def live_ready(manifest: Manifest) -> bool:
+    """Whether this object does its job; kinds without a job of their own always do."""
+    if manifest.get("kind") == "Job":
+        return job_finished(manifest) == "Complete"
+    return manifest.get("kind") not in ("Deployment", "StatefulSet") or _replicas_ready(manifest)
+
+
+def _replicas_ready(manifest: Manifest) -> bool:
+    status, wanted = manifest.get("status", {}), manifest.get("spec", {}).get("replicas", 1)
+    current = status.get("observedGeneration", 0) >= manifest.get("metadata", {}).get("generation", 0)
+    updated = status.get("updatedReplicas", 0) >= wanted
+    return bool(current and updated and status.get("readyReplicas", 0) >= wanted)
+
+
+def job_finished(manifest: Manifest) -> str:
+    """`Complete`, `Failed`, or empty while it runs."""
+    for condition in manifest.get("status", {}).get("conditions") or []:
+        if condition.get("type") in ("Complete", "Failed") and condition.get("status") == "True":
+            return str(condition["type"])
+    return ""
+
+
+def failing_pod(case: Case) -> ObservedPod | None:
+    return next((p for p in case.seen.pods if not p.ready and p.reason in _BAD_REASONS), None)
+
+
+def _progress(case: Case) -> str:
+    live = case.live_workload
+    assert live is not None
+    if live.key.kind == "Job":
+        running = sum(p.phase == "Running" for p in case.seen.pods)
+        return "the tuning job is running" if running else "the tuning job's pod has not started"
+    wanted = live.manifest.get("spec", {}).get("replicas", 1)
+    ready = live.manifest.get("status", {}).get("readyReplicas", 0)
+    return f"{ready} of {wanted} replicas are ready"

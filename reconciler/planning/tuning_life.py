@@ -1,0 +1,100 @@
+"""The end of a tuning: its artifact is known, its pool is let go, it never runs twice."""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from ..model.plan import DeletePool, Hold, Step
+from ..model.world import Artifact, DesiredWorkspace, ObservedWorkspace
+from .case import Case
+from .compare import compare
+from .readiness import job_finished
+
+
+def artifact_of(want: DesiredWorkspace, seen: ObservedWorkspace) -> Artifact | None:
+    """The verified artifact of exactly this content; None while there is none.
+
+    Known from the finished Job's pod, later from the status of the Workspace object, so neither
+    the Job nor its pod must stay.
+    """
+    recorded = _recorded(seen)
+    same = recorded.get("contentKey") == want.content_key and recorded.get("image") == want.output_image
+    if same and recorded.get("digest"):
+        return _artifact(want, recorded)
+    live = seen.objects.get(want.workload.key) if want.workload else None
+    if live is None or live.spec != (want.workload and want.workload.spec):
+        return None
+    if job_finished(live.manifest) != "Complete":
+        return None
+    reported = _reported(seen)
+    return _artifact(want, reported) if reported.get("digest") else None
+
+
+def _artifact(want: DesiredWorkspace, found: Mapping[str, object]) -> Artifact:
+    simulated = bool(found.get("simulated"))
+    return Artifact(want.output_image, str(found["digest"]), want.content_key, simulated)
+
+
+def _reported(seen: ObservedWorkspace) -> Mapping[str, object]:
+    """The artifact in the tuning pod's termination message."""
+    for pod in seen.pods:
+        try:
+            found = json.loads(pod.termination_message or "null")
+        except ValueError:
+            continue
+        if isinstance(found, dict) and isinstance(found.get("artifact"), dict):
+            return dict(found["artifact"])
+    return {}
+
+
+def _recorded(seen: ObservedWorkspace) -> Mapping[str, object]:
+    status = seen.mirror.manifest.get("status", {}) if seen.mirror else {}
+    found = status.get("artifact") or {}
+    return found if isinstance(found, dict) else {}
+
+
+def outcome(case: Case) -> str:
+    """`succeeded`, `failed`, or empty while it is still to be run or running."""
+    if artifact_of(case.want, case.seen):
+        return "succeeded"
+    live = case.live_workload
+    if live is None or case.want.workload is None or live.spec != case.want.workload.spec:
+        return ""
+    return "failed" if job_finished(live.manifest) == "Failed" else ""
+
+
+def is_over(case: Case) -> bool:
+    return bool(outcome(case))
+
+
+def aftermath(case: Case) -> Iterator[Step | Hold]:
+    """Keeps the record, releases the GPUs."""
+    end = outcome(case)
+    for wanted in case.want.objects:
+        if wanted.key in case.seen.objects:
+            yield from compare(case, wanted, case.seen.objects[wanted.key])
+    yield from _release(case, end)
+    if end == "failed":
+        pod = next((p for p in case.seen.pods if p.reason), None)
+        said = f": {pod.reason} {pod.message}".rstrip() if pod else ""
+        yield case.hold("TuningFailed", f"the tuning job failed{said}")
+
+
+def _release(case: Case, end: str) -> Iterator[Step | Hold]:
+    timing = case.policy.timing
+    keep = (
+        timing.release_after_success_seconds if end == "succeeded" else timing.release_after_failure_seconds
+    )
+    left = case.seen.since.get(end, case.now) + keep - case.now
+    for pool in case.seen.pools:
+        if pool.state == "deleting":
+            continue
+        if case.cloud_unseen():
+            yield case.wait(
+                "Unavailable", f"{pool.driver} cannot be read; pool {pool.name} is released later", 5.0
+            )
+        elif left > 0:
+            yield case.wait(
+                "Releasing", f"pool {pool.name} is released {keep:.0f} s after it {end}", recheck_after=left
+            )
+        else:
+            yield Step(case.id, DeletePool(pool.name, pool.driver), f"the tuning has {end}", "release")
