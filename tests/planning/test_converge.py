@@ -209,7 +209,7 @@ CASES = {
         TUNE_REPLACED,
         everything(TUNE, Job=live(TUNE.workload), pods=()),
         {},
-        ["ApplyObject Workspace", "CreatePool"],
+        ["ApplyObject Workspace", "CreatePool", "hold WorkloadNotReady"],
     ),
     # --- names taken by others
     "a foreign Workspace of this name: nothing at all is created": (
