@@ -54,9 +54,7 @@ def assess(
     """A status for each workspace in the cycle's scope. `before` lends the times that did not change."""
     steps, holds = _by_id(plan.steps), _by_id(plan.holds)
     failures = _by_id(applied.failures)
-    ids = {*observed.workspaces, *(s.workspace for s in plan.steps if s.workspace.name)} & _known(
-        desired, observed
-    )
+    ids = observed.workspaces.keys() & _known(desired, observed)
     found: dict[WorkspaceId, WorkspaceStatus] = {}
     for id in sorted(ids):
         seen = observed.workspaces.get(id) or ObservedWorkspace(id)
