@@ -23,12 +23,12 @@ from yaml.events import (
     StreamEndEvent,
 )
 
+from ..model.finding import Path
+
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
 MAX_DOCUMENTS = 500
 MAX_NODES = 100_000
-
-Path = tuple[str | int, ...]
 
 Event = Any
 """A libyaml event. The stubs do not know that the C parser always sets marks and anchors."""

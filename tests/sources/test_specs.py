@@ -170,6 +170,13 @@ def test_a_hostile_file_gets_a_bounded_answer():
     assert all(len(p.value) <= 80 for p in parsed.problems)
 
 
+def test_a_password_in_a_url_is_not_repeated():
+    text = TUNING.replace("https://huggingface.co", "https://me:hunter2@huggingface.co")
+    (problem,) = parse(text).problems
+    assert problem.field == "tuning.input.urls[0]" and "password" in problem.rule
+    assert "hunter2" not in str(problem)
+
+
 # --- any bytes at all ------------------------------------------------------------------------------
 
 FIELDS = "apiVersion kind metadata name namespace annotations labels resource inference tuning preset data"
@@ -219,4 +226,5 @@ def test_any_bytes_are_taken_or_refused_with_reasons(content):
     for problem in parsed.problems:
         assert 0 < problem.line <= lines
         assert len(problem.value) <= 80
+        assert len(str(problem)) < 2000
         assert problem.rule and problem.remedy
