@@ -11,8 +11,7 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import SortMode
 
-from reconciler.model.settings import GitCredentials
-
+from ..model.settings import GitCredentials
 from .errors import MissingRef, TooLarge, redacted
 from .remote import local_path
 from .store import open_store
