@@ -50,6 +50,11 @@ class Mirror:
             raise MissingRef(f"{self.url} has no {self._store.ref}; push it, or correct `ref`")
         return sha
 
+    def has(self, commit: str) -> bool:
+        """Whether a commit's objects are here, so that something can be compared with it."""
+        with self._store.objects() as repo:
+            return commit in repo
+
     def changes(self, old: str | None, new: str, within: Sequence[str] = ()) -> list[FileChange]:
         """Files that differ between two commits, by path, under the folders `within` (none: everywhere).
 
