@@ -68,7 +68,7 @@ class Settings(Part):
 
 
 def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Raises InvalidSpec with one line for each thing that is wrong: file, line, field, value, rule, remedy."""
+    """Raises InvalidSpec with a line for each thing that is wrong: file, line, field, value, rule, remedy."""
     try:
         content = path.read_bytes()
     except OSError as error:
