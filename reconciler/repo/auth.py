@@ -15,8 +15,8 @@ from typing import Any
 import pygit2
 from pygit2.enums import ConfigLevel, CredentialType
 
-from reconciler.errors import NotPermitted
-from reconciler.model.settings import GitCredentials
+from ..errors import NotPermitted
+from ..model.settings import GitCredentials
 
 _LOCK = threading.Lock()
 _KNOWN_HOSTS: set[Path] = set()

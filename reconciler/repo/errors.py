@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pygit2
 
-from reconciler.errors import Conflict, InvalidSpec, NotPermitted, ReconcilerError, Unavailable
+from ..errors import Conflict, InvalidSpec, NotPermitted, ReconcilerError, Unavailable
 
 
 class MissingRef(InvalidSpec):

@@ -16,8 +16,7 @@ from typing import Protocol
 import pygit2
 from pygit2.enums import RepositoryOpenFlag
 
-from reconciler.model.settings import GitCredentials
-
+from ..model.settings import GitCredentials
 from .auth import isolate
 from .errors import Damaged, redacted, translated
 from .remote import Remote, full_ref, local_path
