@@ -79,10 +79,6 @@ class Pace:
     chance: random.Random
     speed: Speed
 
-    @classmethod
-    def real(cls, speed: Speed, seed: int = 0) -> "Pace":
-        return cls(LoopClock(), random.Random(seed), speed)
-
     def now(self) -> float:
         return self.clock.now()
 

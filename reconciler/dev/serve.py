@@ -1,17 +1,19 @@
 """The development world in one process: API server, controllers, nodes, cloud, registry and Git server.
 
-`python -m reconciler.dev.serve --dir D` writes `D/kubeconfig` and, once everything answers, `D/world.json` with
-the addresses. It ends on SIGTERM or SIGINT. Everything but the Git repositories is in memory and ends with it.
+`python -m reconciler.dev.serve --dir D` writes `D/kubeconfig` and, once everything answers, `D/world.json`
+with the addresses. It ends on SIGTERM or SIGINT. Everything but the Git repositories is in memory and ends
+with it.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import random
 import shutil
 import signal
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from reconciler.cluster.client import Client
@@ -19,7 +21,7 @@ from reconciler.model.names import ObjectKey
 from reconciler.model.settings import ClusterSettings
 
 from .api.server import ApiServer
-from .clock import INSTANT, Pace, Speed
+from .clock import INSTANT, Clock, LoopClock, Pace, Speed
 from .cloud.cloud import Cloud
 from .cloud.http import CloudServer
 from .controllers.deployments import Deployments
@@ -44,10 +46,11 @@ REPOSITORY = "workspaces"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Inputs of a world. `stages` is a file of pod stages."""
+    """Inputs of a world. `clock` is simulated time's, `stages` a file of pod stages."""
 
     seed: int = 0
     speed: Speed = Speed()
+    clock: Clock = field(default_factory=LoopClock)
     stages: Path = DEFAULT_STAGES
 
 
@@ -68,7 +71,7 @@ class World:
 
     def __init__(self, root: Path, options: Options) -> None:
         self.root = root
-        self.pace = Pace.real(options.speed, options.seed)
+        self.pace = Pace(options.clock, random.Random(options.seed), options.speed)
         self.api = ApiServer()
         self.registry = Registry()
         self.git: GitServer | None = GitServer(root / "git") if shutil.which("git") else None
@@ -166,7 +169,7 @@ def main() -> None:
     parser.add_argument("--fast", action="store_true", help="simulated things take no time")
     parser.add_argument("--stages", type=Path, default=DEFAULT_STAGES, help="YAML file of pod stages")
     given = parser.parse_args()
-    options = Options(given.seed, INSTANT if given.fast else Speed(), given.stages)
+    options = Options(given.seed, INSTANT if given.fast else Speed(), stages=given.stages)
     asyncio.run(_until_asked_to_end(given.dir, options))
 
 

@@ -14,7 +14,10 @@ log = logging.getLogger(__name__)
 
 
 class WorkQueue(Generic[K]):
-    """Calls `work(key)` for every key added; a failure is logged and tried again with back-off."""
+    """Calls `work(key)` for every key added; a failure is logged and tried again with back-off.
+
+    `add_after` goes by the clock given, back-off by the real one.
+    """
 
     def __init__(self, work: Callable[[K], Awaitable[None]], pace: Pace, lanes: int = 4) -> None:
         self._work = work
@@ -26,6 +29,7 @@ class WorkQueue(Generic[K]):
         self._again: set[K] = set()
         self._failures: dict[K, int] = {}
         self._timers: dict[K, tuple[float, Timer]] = {}
+        self._retries: dict[K, asyncio.TimerHandle] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -33,7 +37,7 @@ class WorkQueue(Generic[K]):
         self._tasks = [loop.create_task(self._run()) for _ in range(self._lanes)]
 
     async def close(self) -> None:
-        for _, timer in self._timers.values():
+        for timer in [timer for _, timer in self._timers.values()] + list(self._retries.values()):
             timer.cancel()
         self._timers.clear()
         for task in self._tasks:
@@ -68,6 +72,7 @@ class WorkQueue(Generic[K]):
             try:
                 await self._work(key)
                 self._failures.pop(key, None)
+                self._retries.pop(key, None)
             except Exception as error:
                 self._retry(key, error)
             finally:
@@ -81,4 +86,5 @@ class WorkQueue(Generic[K]):
         log.debug("%s failed, will be tried again: %r", key, error, exc_info=failures > 3)
         if failures == 10:
             log.warning("%s keeps failing: %r", key, error, exc_info=error)
-        self.add_after(key, min(0.02 * 2**failures, LONGEST_BACKOFF_SECONDS))
+        pause = min(0.02 * 2 ** min(failures, 10), LONGEST_BACKOFF_SECONDS)
+        self._retries[key] = asyncio.get_running_loop().call_later(pause, self.add, key)

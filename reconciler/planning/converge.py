@@ -22,11 +22,12 @@ def converge(case: Case) -> Iterator[Step | Hold]:
     if text := suspension(case):
         yield case.hold("Suspended", f"suspended: {text}", recheck_after=60.0)
         return
-    yield from compare(case, mirror_of(case), case.seen.mirror)
+    finished = case.want.kind == "tuning" and tuning_life.is_over(case)
+    yield from compare(case, mirror_of(case, finished), case.seen.mirror)
     if case.want.workload is None:
         yield from _config(case)
         yield from readiness.of_operator(case)
-    elif case.want.kind == "tuning" and tuning_life.is_over(case):
+    elif finished:
         yield from tuning_life.aftermath(case)
     elif case.live_workload is not None:
         yield from _keep(case)

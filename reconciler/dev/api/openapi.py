@@ -1,0 +1,125 @@
+"""OpenAPI v3 documents: enough for kubectl to validate, merge and apply."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.dev.api.kinds import DELETE_OPTIONS, Registry, Resource
+from reconciler.dev.api.schema import META, builtin
+
+Object = dict[str, Any]
+PREFIX = "#/components/schemas/"
+
+
+def index(registry: Registry) -> Object:
+    found = {path: {"serverRelativeURL": f"/openapi/v3/{path}"} for path in map(_path, registry)}
+    return {"paths": found}
+
+
+def document(parts: list[str], registry: Registry) -> Object | None:
+    """The document at `api/v1` or `apis/<group>/<version>`; None where nothing is served there."""
+    wanted = "/".join(parts)
+    resources = [resource for resource in registry if _path(resource) == wanted]
+    if not resources:
+        return None
+    schemas: Object = {}
+    paths: Object = {}
+    for resource in resources:
+        name = _schema_name(resource)
+        schemas[name] = _schema(resource)
+        paths.update(_operations(resource, name))
+    for name in (META + "ObjectMeta", DELETE_OPTIONS):
+        schemas[name] = builtin().definitions[name]
+    _add_referred(schemas)
+    return {
+        "openapi": "3.0.0",
+        "info": {"title": "Kubernetes", "version": "v1.32.0"},
+        "paths": paths,
+        "components": {"schemas": {name: _linked(node) for name, node in schemas.items()}},
+    }
+
+
+def _path(resource: Resource) -> str:
+    return f"apis/{resource.group}/{resource.version}" if resource.group else f"api/{resource.version}"
+
+
+def _schema_name(resource: Resource) -> str:
+    if resource.definition:
+        return resource.definition
+    reversed_group = ".".join(reversed(resource.group.split(".")))
+    return f"{reversed_group}.{resource.version}.{resource.kind}"
+
+
+def _gvk(resource: Resource) -> Object:
+    return {"group": resource.group, "version": resource.version, "kind": resource.kind}
+
+
+def _schema(resource: Resource) -> Object:
+    node = dict(resource.type.node)
+    if resource.custom:
+        text = {"type": "string"}
+        head = {"apiVersion": text, "kind": text, "metadata": {"$ref": META + "ObjectMeta"}}
+        node["properties"] = {**(node.get("properties") or {}), **head}
+    node["x-kubernetes-group-version-kind"] = [_gvk(resource)]
+    return node
+
+
+def _operations(resource: Resource, name: str) -> Object:
+    scope = "/namespaces/{namespace}" if resource.namespaced else ""
+    collection = f"/{_path(resource)}{scope}/{resource.plural}"
+    wanted = {"$ref": name}
+    types = ["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"]
+    if not resource.custom:
+        types.append("application/strategic-merge-patch+json")
+    patch = _operation(resource, "patch", {name: {"schema": {"type": "object"}} for name in types})
+    body = {"application/json": {"schema": _linked(wanted)}}
+    return {
+        collection: {"get": _operation(resource, "list"), "post": _operation(resource, "post", body)},
+        collection + "/{name}": {
+            "get": _operation(resource, "get"),
+            "put": _operation(resource, "put", body),
+            "patch": patch,
+            "delete": _operation(resource, "delete"),
+        },
+    }
+
+
+def _operation(resource: Resource, action: str, content: Mapping[str, Any] | None = None) -> Object:
+    names = ["dryRun", "fieldManager", "fieldValidation", "force"] if content else []
+    operation: Object = {
+        "operationId": f"{action}{resource.group}{resource.version}{resource.plural}",
+        "parameters": [{"name": n, "in": "query", "schema": {"type": "string"}} for n in names],
+        "responses": {"200": {"description": "OK"}},
+        "x-kubernetes-action": action,
+        "x-kubernetes-group-version-kind": _gvk(resource),
+    }
+    return {**operation, "requestBody": {"content": content}} if content else operation
+
+
+def _add_referred(schemas: Object) -> None:
+    waiting = list(schemas.values())
+    while waiting:
+        for name in _references(waiting.pop()):
+            if name not in schemas:
+                schemas[name] = builtin().definitions[name]
+                waiting.append(schemas[name])
+
+
+def _references(node: Any) -> list[str]:
+    if isinstance(node, list):
+        return [name for item in node for name in _references(item)]
+    if not isinstance(node, Mapping):
+        return []
+    own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+    return own + [name for value in node.values() for name in _references(value)]
+
+
+def _linked(node: Any) -> Any:
+    """Definition names as links, and formats that only this server knows left out."""
+    if isinstance(node, list):
+        return [_linked(item) for item in node]
+    if not isinstance(node, Mapping):
+        return node
+    linked = {k: _linked(v) for k, v in node.items()}
+    if isinstance(node.get("$ref"), str):
+        linked["$ref"] = PREFIX + node["$ref"]
+    return linked

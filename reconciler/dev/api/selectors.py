@@ -1,0 +1,115 @@
+"""Label and field selectors, parsed once per request into predicates over records."""
+
+import re
+from collections.abc import Callable, Mapping
+
+from reconciler.dev.api.errors import ApiError
+from reconciler.dev.api.kinds import Resource
+from reconciler.dev.api.store import Object, Record
+
+Predicate = Callable[[Record], bool]
+LabelTest = Callable[[Mapping[str, str]], bool]
+
+_SET = re.compile(r"^(?P<key>\S+)\s+(?P<op>in|notin)\s*\((?P<values>[^()]*)\)$")
+_EQUAL = re.compile(r"^(?P<key>[^\s=!]+)\s*(?P<op>==|=|!=)\s*(?P<value>[^\s=!]*)$")
+_EXISTS = re.compile(r"^(?P<not>!?)\s*(?P<key>[^\s=!()]+)$")
+_COMMA = re.compile(r",(?![^()]*\))")
+
+FIELDS: dict[str, tuple[str, ...]] = {
+    "pods": (
+        "spec.nodeName",
+        "spec.restartPolicy",
+        "spec.serviceAccountName",
+        "status.phase",
+        "status.podIP",
+    ),
+    "events": (
+        *("reason", "type", "source"),
+        *(
+            f"involvedObject.{name}"
+            for name in ("kind", "namespace", "name", "uid", "apiVersion", "fieldPath")
+        ),
+    ),
+    "secrets": ("type",),
+    "namespaces": ("status.phase",),
+    "nodes": ("spec.unschedulable",),
+    "jobs": ("status.successful",),
+    "services": ("spec.clusterIP", "spec.type"),
+    "replicasets": ("status.replicas",),
+}
+
+
+def selection(resource: Resource, params: Mapping[str, str]) -> Predicate | None:
+    """What `labelSelector` and `fieldSelector` let through; None when that is everything. Raises 400."""
+    labels = [_label_test(term) for term in _terms(params.get("labelSelector", ""))]
+    fields = [_field_test(resource, term) for term in _terms(params.get("fieldSelector", ""))]
+    if not labels and not fields:
+        return None
+
+    def selected(record: Record) -> bool:
+        if not all(test(record.labels) for test in labels):
+            return False
+        return not fields or _all_fields(fields, record)
+
+    return selected
+
+
+def _terms(text: str) -> list[str]:
+    return [term.strip() for term in _COMMA.split(text) if term.strip()]
+
+
+def _label_test(term: str) -> LabelTest:
+    if match := _SET.match(term):
+        key, values = match["key"], {value.strip() for value in match["values"].split(",")}
+        if match["op"] == "in":
+            return lambda labels: labels.get(key) in values
+        return lambda labels: labels.get(key) not in values
+    if match := _EQUAL.match(term):
+        key, value = match["key"], match["value"]
+        if match["op"] == "!=":
+            return lambda labels: labels.get(key) != value
+        return lambda labels: labels.get(key) == value
+    if match := _EXISTS.match(term):
+        key = match["key"]
+        if match["not"]:
+            return lambda labels: key not in labels
+        return lambda labels: key in labels
+    raise ApiError(400, f"unable to parse requirement: {term}")
+
+
+def _field_test(resource: Resource, term: str) -> tuple[str, str, bool]:
+    match = _EQUAL.match(term)
+    if not match:
+        raise ApiError(400, f"invalid field selector: {term}")
+    known = (
+        "metadata.name",
+        "metadata.namespace",
+        *(() if resource.custom else FIELDS.get(resource.plural, ())),
+    )
+    if match["key"] not in known:
+        raise ApiError(400, f'field label not supported: "{match["key"]}"')
+    return match["key"], match["value"], match["op"] != "!="
+
+
+def _all_fields(tests: list[tuple[str, str, bool]], record: Record) -> bool:
+    whole: Object | None = None
+    for path, wanted, equal in tests:
+        if path == "metadata.name":
+            found = record.key[1]
+        elif path == "metadata.namespace":
+            found = record.key[0]
+        else:
+            whole = whole or record.copy()
+            found = _text_at(whole, path)
+        if (found == wanted) != equal:
+            return False
+    return True
+
+
+def _text_at(obj: Object, path: str) -> str:
+    value: object = obj
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    if value is None:
+        return "false" if path == "spec.unschedulable" else ""
+    return str(value).lower() if isinstance(value, bool) else str(value)

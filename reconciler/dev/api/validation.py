@@ -1,0 +1,220 @@
+"""Pruning, defaulting and validation of an object by its schema. CEL rules are accepted and not evaluated."""
+
+import copy
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from reconciler.dev.api.errors import Cause, cause
+from reconciler.dev.api.fieldsets import item_key
+from reconciler.dev.api.quantity import canonical
+from reconciler.dev.api.schema import ANY, Type
+
+PYTHON_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "object": (dict,),
+    "array": (list,),
+}
+
+
+def pruned(value: Any, kind: Type, path: str, unknown: list[str], *, typed: bool) -> Any:
+    """`value` without fields the schema does not know (their paths go to `unknown`).
+
+    `typed` is how built-in kinds are decoded: null and empty collections vanish, quantities become canonical.
+    """
+    if isinstance(value, dict) and kind.shape in ("struct", "map"):
+        return _pruned_fields(value, kind, path, unknown, typed=typed)
+    if isinstance(value, list) and kind.shape == "list":
+        return [pruned(item, kind.item, f"{path}[{i}]", unknown, typed=typed) for i, item in enumerate(value)]
+    if typed and kind.node.get("format") == "quantity":
+        return canonical(value)
+    return value
+
+
+def _pruned_fields(
+    value: dict[str, Any], kind: Type, path: str, unknown: list[str], *, typed: bool
+) -> dict[str, Any]:
+    kept = {}
+    for name, child in value.items():
+        below = kind.child(name)
+        where = f"{path}.{name}" if path else name
+        if below is None:
+            unknown.append(where)
+        elif not (typed and _omitted(child, below)):
+            kept[name] = pruned(child, below, where, unknown, typed=typed)
+    return kept
+
+
+def _omitted(value: Any, kind: Type) -> bool:
+    return value is None or (value in ({}, []) and kind.shape in ("map", "list"))
+
+
+def defaulted(value: Any, kind: Type) -> None:
+    """Fill in the schema's defaults, in place."""
+    if isinstance(value, list):
+        for item in value:
+            defaulted(item, kind.item)
+    elif isinstance(value, dict):
+        for name, below in kind.fields.items():
+            _default_field(value, name, below)
+        for name, child in value.items():
+            if isinstance(child, dict | list):
+                defaulted(child, kind.child(name) or ANY)
+
+
+def _default_field(parent: dict[str, Any], name: str, kind: Type) -> None:
+    """A null that may not be null counts as absent."""
+    if parent.get(name) is not None or (name in parent and kind.node.get("nullable")):
+        return
+    if "default" in kind.node:
+        parent[name] = copy.deepcopy(kind.node["default"])
+    else:
+        parent.pop(name, None)
+
+
+def violations(value: Any, kind: Type, path: str = "") -> Iterator[Cause]:
+    """Every way in which `value` breaks its schema, first things first."""
+    node = kind.node
+    if value is None:
+        if not node.get("nullable") and node.get("type"):
+            yield _wrong_type(path, value, node["type"])
+        return
+    expected = node.get("type")
+    if node.get("x-kubernetes-int-or-string"):
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            yield _wrong_type(path, value, "integer or string")
+            return
+    elif expected and not _is_a(value, expected):
+        yield _wrong_type(path, value, expected)
+        return
+    if kind.ruled:
+        yield from _broken_rules(value, node, path)
+        yield from _broken_combinations(value, kind, path)
+    if isinstance(value, dict):
+        yield from _object_violations(value, kind, path)
+    elif isinstance(value, list):
+        yield from _list_violations(value, kind, path)
+
+
+def _is_a(value: Any, expected: str) -> bool:
+    if isinstance(value, bool):
+        return expected == "boolean"
+    return isinstance(value, PYTHON_TYPES[expected]) or (
+        expected == "integer" and isinstance(value, float) and value.is_integer()
+    )
+
+
+def _wrong_type(path: str, value: Any, expected: str) -> Cause:
+    shown = "null" if value is None else orjson.dumps(_type_name(value)).decode()
+    message = f"Invalid value: {shown}: {path or '<root>'} in body must be of type {expected}: {shown}"
+    return cause("FieldValueTypeInvalid", path or "<root>", message)
+
+
+def _type_name(value: Any) -> str:
+    return next((name for name in PYTHON_TYPES if _is_a(value, name)), "null")
+
+
+def _object_violations(value: dict[str, Any], kind: Type, path: str) -> Iterator[Cause]:
+    for name in kind.required:
+        if name not in value:
+            yield cause("FieldValueRequired", f"{path}.{name}".lstrip("."), "Required value")
+    for name, child in value.items():
+        below = kind.child(name)
+        if below is not None:
+            yield from violations(child, below, f"{path}.{name}".lstrip("."))
+
+
+def _list_violations(value: list[Any], kind: Type, path: str) -> Iterator[Cause]:
+    seen = set()
+    for index, item in enumerate(value):
+        where = f"{path}[{index}]"
+        yield from violations(item, kind.item, where)
+        if kind.keys or kind.unique:
+            key = item_key(item, kind)
+            if key in seen:
+                shown = key.partition(":")[2]
+                yield cause("FieldValueDuplicate", where, f"Duplicate value: {shown}")
+            seen.add(key)
+
+
+RULES: Mapping[str, tuple[Callable[[Any, Any], bool], str]] = {
+    "minimum": (lambda v, limit: v >= limit, "should be greater than or equal to {}"),
+    "maximum": (lambda v, limit: v <= limit, "should be less than or equal to {}"),
+    "multipleOf": (lambda v, step: v % step == 0, "should be a multiple of {}"),
+    "minLength": (lambda v, limit: len(v) >= limit, "should be at least {} chars long"),
+    "maxLength": (lambda v, limit: len(v) <= limit, "should be at most {} chars long"),
+    "pattern": (lambda v, pattern: re.search(pattern, v) is not None, "should match '{}'"),
+    "minItems": (lambda v, limit: len(v) >= limit, "should have at least {} items"),
+    "maxItems": (lambda v, limit: len(v) <= limit, "should have at most {} items"),
+    "minProperties": (lambda v, limit: len(v) >= limit, "should have at least {} properties"),
+    "maxProperties": (lambda v, limit: len(v) <= limit, "should have at most {} properties"),
+}
+APPLIES: Mapping[str, type | tuple[type, ...]] = {
+    "minimum": (int, float),
+    "maximum": (int, float),
+    "multipleOf": (int, float),
+    "minLength": str,
+    "maxLength": str,
+    "pattern": str,
+    "minItems": list,
+    "maxItems": list,
+    "minProperties": dict,
+    "maxProperties": dict,
+}
+
+
+def _broken_rules(value: Any, node: Mapping[str, Any], path: str) -> Iterator[Cause]:
+    shown = orjson.dumps(value).decode()
+    if "enum" in node and value not in node["enum"]:
+        supported = ", ".join(orjson.dumps(v).decode() for v in node["enum"])
+        message = f"Unsupported value: {shown}: supported values: {supported}"
+        yield cause("FieldValueNotSupported", path, message)
+    for name, (holds, text) in RULES.items():
+        if name in node and isinstance(value, APPLIES[name]) and not holds(value, node[name]):
+            message = f"Invalid value: {shown}: {path} in body {text.format(node[name])}"
+            yield cause("FieldValueInvalid", path, message)
+
+
+def _broken_combinations(value: Any, kind: Type, path: str) -> Iterator[Cause]:
+    for word in ("allOf", "anyOf", "oneOf", "not"):
+        if word not in kind.node:
+            continue
+        given = kind.node[word]
+        options = given if isinstance(given, list) else [given]
+        matching = sum(_fits(value, option) for option in options)
+        wanted = {
+            "allOf": matching == len(options),
+            "anyOf": matching > 0,
+            "oneOf": matching == 1,
+            "not": matching == 0,
+        }
+        if not wanted[word]:
+            message = f"Invalid value: {path} in body must validate {word} of the given schemas"
+            yield cause("FieldValueInvalid", path, message)
+
+
+def _fits(value: Any, node: Mapping[str, Any]) -> bool:
+    """Whether a value-validation-only schema holds; such schemas declare no structure of their own."""
+    expected = node.get("type")
+    if expected and not _is_a(value, expected):
+        return False
+    if any(_broken_rules(value, node, "")):
+        return False
+    if isinstance(value, dict):
+        if any(name not in value for name in node.get("required", ())):
+            return False
+        below = node.get("properties") or {}
+        if not all(_fits(value[name], below[name]) for name in below if name in value):
+            return False
+    checks: Mapping[str, Callable[[Any], bool]] = {
+        "allOf": lambda options: all(_fits(value, o) for o in options),
+        "anyOf": lambda options: any(_fits(value, o) for o in options),
+        "oneOf": lambda options: sum(_fits(value, o) for o in options) == 1,
+        "not": lambda option: not _fits(value, option),
+    }
+    return all(check(node[word]) for word, check in checks.items() if word in node)
