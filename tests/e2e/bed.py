@@ -27,7 +27,7 @@ NAMESPACE = "ai"
 
 
 class Bed:
-    """Made by the `bed` fixture. `writes` lists every write of the daemon that a server has taken, but for its lease."""
+    """Made by the `bed` fixture. `writes` lists every write that a server took, but for the lease."""
 
     def __init__(self, root: Path, speed: Speed = INSTANT) -> None:
         self.root = root

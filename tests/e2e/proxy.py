@@ -9,7 +9,7 @@ _PER_HOP = {"connection", "keep-alive", "transfer-encoding", "content-encoding",
 
 
 class Proxy:
-    """`on_write` is called with a line about each write that the server has taken, before the daemon knows."""
+    """`on_write` is told of each write that the server has taken, before the daemon knows."""
 
     def __init__(self, upstream: str, on_write: Callable[[str], None]) -> None:
         self.upstream = upstream.rstrip("/")
