@@ -44,9 +44,14 @@ REFUSALS = {
         "page not found",
     ),
     "an unknown field in an apply comes as a 500": (
-        status(500, "failed to create typed patch object: .spec.foo: field not declared in schema"),
+        status(500, "failed to create typed patch object (ai/a): .spec.foo: field not declared in schema"),
         InvalidSpec,
         ".spec.foo",
+    ),
+    "a value of the wrong type in an apply does too": (
+        status(500, "failed to create typed patch object (ai/a): .spec.x: expected string, got &{7}"),
+        InvalidSpec,
+        "expected string",
     ),
     "a redirect is not followed": (web.Response(status=307, headers={"Location": "/x"}), Unavailable, "307"),
     "an answer that is no JSON": (
