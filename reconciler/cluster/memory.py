@@ -11,6 +11,7 @@ from reconciler.model.names import ObjectKey
 from reconciler.model.world import Manifest
 
 from .kinds import key_of
+from .sharing import Sharing
 from .trim import trimmed
 
 OnChange = Callable[[ObjectKey, Manifest | None, Manifest | None], None]
@@ -27,6 +28,7 @@ class Memory:
         self.version = 0
         self._versions: dict[ObjectKey, int] = {}
         self._gone: dict[str, None] = {}
+        self._sharing = Sharing()
         self._on_change = on_change
 
     def begin(self, version: str) -> None:
@@ -79,7 +81,7 @@ class Memory:
     def _store(self, key: ObjectKey, version: int, manifest: Manifest) -> None:
         if version <= self._versions.get(key, -1):
             return
-        old, new = self.objects.get(key), trimmed(manifest)
+        old, new = self.objects.get(key), self._sharing.manifest(trimmed(manifest))
         self.objects[key], self._versions[key] = new, version
         if old is None or not _same(old, new):
             self._on_change(key, old, new)
