@@ -29,6 +29,8 @@ class Selection:
     kind: str
     labels: str = ""
     namespace: str = ""
+    whole: bool = False
+    """Keep objects untrimmed, for those who run them rather than decide about them."""
 
     def __post_init__(self) -> None:
         if "(" in self.labels:
@@ -63,7 +65,7 @@ class Feed:
         pause: float,
     ) -> None:
         self.selection = selection
-        self.memory = Memory(on_change)
+        self.memory = Memory(on_change, whole=selection.whole)
         self.why = ""
         self.tried = asyncio.Event()
         self.last_sign = time.monotonic()

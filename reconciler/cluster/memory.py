@@ -21,15 +21,16 @@ _REMEMBERED_UIDS = 10_000
 
 
 class Memory:
-    """Trimmed objects by key. `version` is the progress of list and watch."""
+    """Objects by key, trimmed unless `whole`. `version` is the progress of list and watch."""
 
-    def __init__(self, on_change: OnChange) -> None:
+    def __init__(self, on_change: OnChange, *, whole: bool = False) -> None:
         self.objects: dict[ObjectKey, Manifest] = {}
         self.version = 0
         self._versions: dict[ObjectKey, int] = {}
         self._gone: dict[str, None] = {}
-        self._sharing = Sharing()
         self._on_change = on_change
+        sharing = Sharing()
+        self._kept = (lambda m: m) if whole else (lambda m: sharing.manifest(trimmed(m)))
 
     def begin(self, version: str) -> None:
         """A list as of `version` follows. One from the past means that the server's data was restored."""
@@ -81,7 +82,7 @@ class Memory:
     def _store(self, key: ObjectKey, version: int, manifest: Manifest) -> None:
         if version <= self._versions.get(key, -1):
             return
-        old, new = self.objects.get(key), self._sharing.manifest(trimmed(manifest))
+        old, new = self.objects.get(key), self._kept(manifest)
         self.objects[key], self._versions[key] = new, version
         if old is None or not _same(old, new):
             self._on_change(key, old, new)

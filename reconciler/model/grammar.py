@@ -64,25 +64,28 @@ def image_fault(text: str) -> str:
 def _name_fault(name: str) -> str:
     first, slash, rest = name.partition("/")
     has_host = bool(slash) and (first == "localhost" or bool(re.search(r"[.:A-Z]", first)))
-    if has_host and not _HOST.fullmatch(first):
-        return f"the registry {first[:80]!r} is not a host name"
     if len(name) > 255:
         return "registry and repository together are longer than 255 characters"
-    for part in (rest if has_host else name).split("/"):
-        if any(c.isupper() for c in part):
-            return f"the repository name must be lower case, and {part[:80]!r} is not"
-        if not _COMPONENT.fullmatch(part):
-            return f"{part[:80]!r} is no part of a repository name"
-    return ""
+    faults = [_part_fault(part) for part in (rest if has_host else name).split("/")]
+    if has_host and not _HOST.fullmatch(first):
+        faults.insert(0, f"the registry {first!r} is not a host name")
+    return ", and ".join(filter(None, faults))
+
+
+def _part_fault(part: str) -> str:
+    if any(c.isupper() for c in part):
+        return f"the repository name {part!r} must be lower case"
+    return "" if _COMPONENT.fullmatch(part) else f"{part!r} is no part of a repository name"
 
 
 def url_fault(text: str) -> str:
-    """An http or https URL with a host and without a user name or password."""
-    if _URL.fullmatch(text):
-        return ""
-    if re.match(r"https?://[^/?#]*@", text, re.IGNORECASE):
-        return "a URL in Git must not carry a user name or password"
-    return "it must be an http or https URL without spaces"
+    """An http or https URL with a host."""
+    return "" if _URL.fullmatch(text) else "it must be an http or https URL without spaces"
+
+
+def has_login(url: str) -> bool:
+    """A user name or password in a URL: not to be repeated to anyone."""
+    return bool(re.match(r"[a-z][a-z0-9+.-]*://[^/?#]*@", url, re.IGNORECASE))
 
 
 def placeholder(text: str) -> str:

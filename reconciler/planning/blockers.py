@@ -51,7 +51,7 @@ def refused(case: Case) -> Hold | None:
 def immutable_field(case: Case) -> Hold | None:
     """Kaito's immutable fields: an edit is refused, unless the workspace allows a replacement."""
     live = case.seen.mirror
-    if case.may_replace:
+    if case.want.workspace.replaces:
         return None
     if live is not None and live.spec != case.want.mirror.spec:
         for name, read in IMMUTABLE:

@@ -1,9 +1,8 @@
 """One workspace as planning sees it: what is wanted, what is there, and the rules."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 
-from ..model import names
+from ..model import annotations, names
 from ..model.names import WorkspaceId
 from ..model.plan import Hold
 from ..model.policy import Policy
@@ -39,11 +38,7 @@ class Case:
 
     @property
     def annotations(self) -> dict[str, str]:
-        return self.want.workspace.raw.get("metadata", {}).get("annotations") or {}
-
-    @property
-    def may_replace(self) -> bool:
-        return self.annotations.get(names.ON_IMMUTABLE_CHANGE) == "replace"
+        return self.want.workspace.metadata.annotations
 
     def cloud_unseen(self) -> bool:
         return self.want.pool is not None and self.want.pool.driver in self.world.unseen
@@ -83,37 +78,34 @@ def chosen_pool_name(case: Case) -> str:
     return name
 
 
-def mirror_of(case: Case) -> DesiredObject:
-    """The Workspace object to write: as declared, and the pool's name, written before the pool exists."""
+def mirror_of(case: Case, finished: bool) -> DesiredObject:
+    """The Workspace object to write: as declared, and the pool's name, written before the pool exists.
+
+    A finished tuning keeps the name of the pool it ran on.
+    """
     if case.want.pool is None:
         return case.want.mirror
-    return annotated(case.want.mirror, {names.POOL: chosen_pool_name(case)})
+    kept = case.seen.mirror.annotation(names.POOL) if case.seen.mirror is not None and finished else ""
+    return annotated(case.want.mirror, {names.POOL: kept or chosen_pool_name(case)})
 
 
 def annotated(wanted: DesiredObject, more: dict[str, str]) -> DesiredObject:
     manifest: Manifest = wanted.manifest
     metadata = manifest["metadata"]
-    annotations = {**(metadata.get("annotations") or {}), **more}
-    return replace(wanted, manifest={**manifest, "metadata": {**metadata, "annotations": annotations}})
+    merged = {**(metadata.get("annotations") or {}), **more}
+    return replace(wanted, manifest={**manifest, "metadata": {**metadata, "annotations": merged}})
 
 
 def suspension(case: Case) -> str:
     """Why and until when nothing is done; empty when not suspended.
 
-    `"<until> <who> <why>"` counts in Git as written, and on the live object for at most
-    `suspendMaxSeconds` from when it was first seen there.
+    It counts in Git as written, and on the live object for at most `suspendMaxSeconds` from when it
+    was first seen there.
     """
-    declared = case.annotations.get(names.SUSPEND, "")
-    live = case.seen.mirror.annotation(names.SUSPEND) if case.seen.mirror else ""
+    declared = annotations.suspension(case.annotations)
+    if declared is not None and declared.until > case.now:
+        return case.annotations[names.SUSPEND]
+    text = case.seen.mirror.annotation(names.SUSPEND) if case.seen.mirror else ""
+    live = annotations.suspension({names.SUSPEND: text})
     latest = case.seen.since.get("suspended", case.now) + case.policy.timing.suspend_max_seconds
-    if suspended_until(declared) > case.now:
-        return declared
-    return live if min(suspended_until(live), latest) > case.now else ""
-
-
-def suspended_until(text: str) -> float:
-    """Epoch seconds in a suspension; 0 where it has no readable time."""
-    try:
-        return datetime.fromisoformat(text.split(" ", 1)[0]).timestamp()
-    except ValueError:
-        return 0.0
+    return text if live is not None and min(live.until, latest) > case.now else ""

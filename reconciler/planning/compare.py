@@ -28,7 +28,7 @@ def compare(case: Case, want: DesiredObject, live: ObservedObject | None) -> Ite
 def _create(case: Case, want: DesiredObject) -> Iterator[Step | Hold]:
     occupant = case.world.occupants.get(want.key)
     ours = names.owner_mark(case.policy.cluster_id, case.id)
-    if occupant is not None and occupant.owner != ours and not _adopts(case):
+    if occupant is not None and occupant.owner != ours and not case.want.workspace.wants(names.ADOPT):
         yield _not_ours(case, want.key)
         return
     adopted = occupant is not None and occupant.owner != ours
@@ -39,14 +39,12 @@ def _create(case: Case, want: DesiredObject) -> Iterator[Step | Hold]:
 def _not_ours(case: Case, key: ObjectKey) -> Hold:
     occupant = case.world.occupants[key]
     if occupant.marks:
-        return case.hold("DeliveredElsewhere", f"{key} is delivered by another tool ({occupant.marks[0]})")
+        return case.hold(
+            "DeliveredElsewhere", f"{key} is delivered by another tool ({occupant.marks[0]})", 30.0
+        )
     who = ", ".join(occupant.managers) or "somebody"
     remedy = f'remove it, rename the workspace, or annotate {names.ADOPT}: "true"'
-    return case.hold("NotOurs", f"{key} exists and belongs to {who}; {remedy}")
-
-
-def _adopts(case: Case) -> bool:
-    return case.annotations.get(names.ADOPT) == "true"
+    return case.hold("NotOurs", f"{key} exists and belongs to {who}; {remedy}", recheck_after=30.0)
 
 
 def _compare_job(case: Case, want: DesiredObject, live: ObservedObject) -> Iterator[Step | Hold]:

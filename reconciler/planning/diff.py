@@ -1,6 +1,6 @@
 """(Desired, Observed) -> Plan: what each workspace needs next, and what nobody wants any more."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from ..model.names import WorkspaceId
 from ..model.plan import ApplyObject, Hold, InstallCrd, Plan, Step
@@ -16,10 +16,10 @@ CLUSTER = WorkspaceId("", "")
 
 def make_plan(desired: Desired, observed: Observed, policy: Policy) -> Plan:
     """Plans the workspaces that `observed.workspaces` covers: a cycle's share, or all."""
-    findings: list[Step | Hold] = list(_cluster_steps(observed, policy))
+    findings: list[Step | Hold] = list(cluster_steps(observed, policy))
     for id in sorted(observed.workspaces):
         findings += plan_one(id, desired, observed, policy)
-    return collect(desired.revision, findings, observed)
+    return collect(desired.revision, findings, observed, observed.workspaces)
 
 
 def plan_one(id: WorkspaceId, desired: Desired, observed: Observed, policy: Policy) -> list[Step | Hold]:
@@ -33,8 +33,10 @@ def plan_one(id: WorkspaceId, desired: Desired, observed: Observed, policy: Poli
     return list(converge(Case(want, seen, observed, policy)))
 
 
-def collect(revision: str, findings: Iterable[Step | Hold], observed: Observed) -> Plan:
-    """Sorts findings into a plan; a creation under a name nobody looked up becomes a look instead."""
+def collect(
+    revision: str, findings: Iterable[Step | Hold], observed: Observed, scope: Container[WorkspaceId]
+) -> Plan:
+    """Sorts findings into a plan; in `scope`, a creation under a name nobody looked up becomes a look."""
     steps: list[Step] = []
     holds: list[Hold] = []
     looks: set[tuple[str, str]] = set()
@@ -42,7 +44,7 @@ def collect(revision: str, findings: Iterable[Step | Hold], observed: Observed) 
     for finding in findings:
         if isinstance(finding, Hold):
             holds.append(finding)
-        elif (look := _needed_look(finding, observed)) is not None:
+        elif finding.workspace in scope and (look := _needed_look(finding, observed)) is not None:
             looks.add(look)
             blind.add(finding.workspace)
         elif finding.workspace not in blind:
@@ -57,6 +59,6 @@ def _needed_look(step: Step, observed: Observed) -> tuple[str, str] | None:
     return None if pair in observed.looked else pair
 
 
-def _cluster_steps(observed: Observed, policy: Policy) -> Iterator[Step]:
+def cluster_steps(observed: Observed, policy: Policy) -> Iterator[Step]:
     if not observed.crd_served and policy.engine == "native" and "cluster" not in observed.unseen:
         yield Step(CLUSTER, InstallCrd(), "this cluster serves no workspaces.kaito.sh")

@@ -171,9 +171,10 @@ def _delivered(step: Step, policy: Policy) -> bool:
 
 
 def hold_back(plan: Plan, group: Group, held: Collection[WorkspaceId], which: Callable[[Step], bool]) -> Plan:
-    """Replaces the chosen steps of `held` by one hold each, naming what must be acknowledged."""
-    if not held:
-        return plan
+    """Replaces the chosen steps of `held` by one hold each, naming what must be acknowledged.
+
+    The group is in the plan also when all of it was released: what is in no group is over.
+    """
     why = f"{group.why}; acknowledge {group.fingerprint} to let it through"
     kept, names = _split(plan.steps, held, which)
     holds = tuple(Hold(id, group.reason, why, group=group.fingerprint) for id in names)

@@ -70,11 +70,14 @@ def _failed(condition: dict[str, Any]) -> bool:
 
 def workload_ready(case: Case) -> bool:
     live = case.live_workload
-    if live is None:
-        return False
-    if live.key.kind == "Job":
-        return job_finished(live.manifest) == "Complete"
-    return _replicas_ready(live.manifest)
+    return live is not None and live_ready(live.manifest)
+
+
+def live_ready(manifest: Manifest) -> bool:
+    """Whether this object does its job; kinds without a job of their own always do."""
+    if manifest.get("kind") == "Job":
+        return job_finished(manifest) == "Complete"
+    return manifest.get("kind") not in ("Deployment", "StatefulSet") or _replicas_ready(manifest)
 
 
 def _replicas_ready(manifest: Manifest) -> bool:

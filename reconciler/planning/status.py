@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from ..model import names
 from ..model.names import WorkspaceId
 from ..model.plan import Applied, Failure, Hold, Plan, Step
 from ..model.status import Condition, Phase, WorkspaceStatus
@@ -109,9 +110,11 @@ def _status(said: _Said, desired: Desired) -> WorkspaceStatus:
 
 def _declared(status: WorkspaceStatus, want: DesiredWorkspace, seen: ObservedWorkspace) -> WorkspaceStatus:
     serves = want.kind == "inference" and any(s.key in seen.objects for s in want.services)
+    unchanged = seen.mirror is not None and seen.mirror.spec == want.mirror.spec
+    recorded = seen.mirror.annotation(names.COMMIT) if seen.mirror is not None and unchanged else ""
     return replace(
         status,
-        commit=want.origin.commit,
+        commit=recorded or want.origin.commit,
         path=want.origin.path,
         line=want.origin.line,
         instance_type=want.pool.instance_type if want.pool else "",

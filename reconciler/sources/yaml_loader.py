@@ -23,12 +23,12 @@ from yaml.events import (
     StreamEndEvent,
 )
 
+from ..model.finding import Path
+
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
 MAX_DOCUMENTS = 500
 MAX_NODES = 100_000
-
-Path = tuple[str | int, ...]
 
 Event = Any
 """A libyaml event. The stubs do not know that the C parser always sets marks and anchors."""
@@ -93,16 +93,16 @@ def load(content: bytes) -> Stream:
     return stream
 
 
-def lines(content: bytes, document: int) -> dict[Path, int]:
-    """The line of each field of one document of a file that `load` has read to that point."""
-    found: dict[Path, int] = {}
+def lines(content: bytes, documents: int) -> list[dict[Path, int]]:
+    """The line of each field, for the first documents of a file: as many as `load` could read."""
+    found: list[dict[Path, int]] = []
     loader = CSafeLoader(_text(content))
     following: Callable[[], Event] = loader.get_event
     try:
-        for _ in range(document + 1):
-            while type(following()) is not DocumentStartEvent:
-                pass
-        _mark(following, following(), (), found)
+        while len(found) < documents:
+            if type(following()) is DocumentStartEvent:
+                found.append({})
+                _mark(following, following(), (), found[-1])
     finally:
         loader.dispose()
     return found
@@ -292,9 +292,10 @@ class _Reader:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         said = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
         position = getattr(error, "position", 0) or 0
-        line = mark.line + 1 if mark else self._text.count("\n", 0, position) + 1
+        line = mark.line if mark else self._text.count("\n", 0, position)
+        last = self._text.rstrip().count("\n")
         rule = f"the file is not valid YAML: {str(said)[:200]}"
-        raise _Stop(line, rule, "check indentation, quotes and colons near this line")
+        raise _Stop(min(line, last) + 1, rule, "check indentation, quotes and colons near this line")
 
 
 def _stop(event: Event, rule: str, remedy: str) -> NoReturn:

@@ -28,13 +28,26 @@ def _fill(target: Object, **defaults: Any) -> None:
         target.setdefault(name, value)
 
 
+ADMITTED = (
+    "tolerations",
+    "priority",
+    "preemptionPolicy",
+    "serviceAccountName",
+    "enableServiceLinks",
+    "nodeName",
+)
+
+
 def _pod(old: Object, obj: Object) -> None:
-    _pod_spec(obj.setdefault("spec", {}))
-    if not old:
-        _fill(obj["spec"], tolerations=[_eviction("not-ready"), _eviction("unreachable")])
-        _fill(obj["spec"], priority=0, preemptionPolicy="PreemptLowerPriority", serviceAccountName="default")
-        _fill(obj["spec"], serviceAccount=obj["spec"]["serviceAccountName"], enableServiceLinks=True)
-        obj.setdefault("status", {"phase": "Pending", "qosClass": _quality(obj["spec"])})
+    spec = obj.setdefault("spec", {})
+    if old:
+        _fill(spec, **{name: old["spec"][name] for name in ADMITTED if name in old["spec"]})
+    else:
+        _fill(spec, tolerations=[_eviction("not-ready"), _eviction("unreachable")])
+        _fill(spec, priority=0, preemptionPolicy="PreemptLowerPriority", serviceAccountName="default")
+        _fill(spec, enableServiceLinks=True)
+        obj.setdefault("status", {"phase": "Pending", "qosClass": _quality(spec)})
+    _pod_spec(spec)
 
 
 def _eviction(why: str) -> Object:
@@ -193,7 +206,7 @@ def _service(old: Object, obj: Object) -> None:
 
 
 def _address(uid: str) -> str:
-    """An address in 10.96.0.0/16 by the object's uid; two services may share one, and nothing routes to it."""
+    """An address in 10.96.0.0/16 by the object's uid; two may share one, for nothing routes there."""
     number = 10 + int(uid[:8], 16) % 65_000
     return f"10.96.{number >> 8}.{number & 255}"
 

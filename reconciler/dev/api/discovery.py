@@ -1,7 +1,7 @@
 """What a client asks before it asks for objects: groups, resources, versions, OpenAPI, health, reviews."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
@@ -16,9 +16,17 @@ AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLi
 STATUS_VERBS = ["get", "patch", "update"]
 
 
-def reply(request: web.BaseRequest, body: bytes, registry: Registry, version: str) -> Reply:
-    """Raises 404, 405 and 406."""
-    path = request.path.rstrip("/") or "/"
+class Discovered(Protocol):
+    """A server to be discovered."""
+
+    registry: Registry
+    version: str
+
+
+def reply(request: web.BaseRequest, path: str, body: bytes, server: Discovered) -> Reply:
+    """Raises 404, 405 and 415."""
+    path = path.rstrip("/")
+    registry = server.registry
     if path in ("/healthz", "/livez", "/readyz"):
         return Reply(b"ok", headers={"Content-Type": "text/plain"})
     if request.method == "POST":
@@ -29,7 +37,7 @@ def reply(request: web.BaseRequest, body: bytes, registry: Registry, version: st
         return Reply(
             orjson.dumps(_aggregated(registry, core=path == "/api")), headers={"Content-Type": AGGREGATED}
         )
-    found = _document(path, registry, version)
+    found = _document(path, registry, server.version)
     if found is None:
         raise ApiError(404, "the server could not find the requested resource")
     return _json(found)

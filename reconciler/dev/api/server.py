@@ -5,6 +5,7 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 import orjson
@@ -24,6 +25,7 @@ from reconciler.dev.api.verbs import Verbs
 
 LOG = logging.getLogger(__name__)
 REQUESTS_KEPT = 50_000
+LARGEST_BODY = 3 * 1024 * 1024
 OPEN_PATHS = ("/healthz", "/livez", "/readyz", "/version")
 LogSource = Callable[[str, str, str], Awaitable[str]]
 
@@ -51,7 +53,9 @@ class ApiServer:
         seed(self.verbs)
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        self._runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=1.0)
+        self._runner = web.ServerRunner(
+            web.Server(self._answer, access_log=None, handler_cancellation=True), shutdown_timeout=1.0
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
         bound = self._runner.addresses[0]
@@ -66,7 +70,8 @@ class ApiServer:
             self._runner = None
 
     def write_kubeconfig(self, path: Path) -> None:
-        cluster = {"name": "dev", "cluster": {"server": self.url}}
+        """The server's URL there holds the token too: kubectl sends no token header over plain HTTP."""
+        cluster = {"name": "dev", "cluster": {"server": f"{self.url}/{self.token}"}}
         user = {"name": "dev", "user": {"token": self.token}}
         context = {"name": "dev", "context": {"cluster": "dev", "user": "dev"}}
         config = {
@@ -84,9 +89,9 @@ class ApiServer:
         code = 500
         target: Route | None = None
         try:
-            self._authenticate(request)
-            target = route(request.method, request.path, request.query, self.registry)
-            reply = await self._reply(request, target)
+            path = self._allowed_path(request)
+            target = route(request.method, path, request.query, self.registry)
+            reply = await self._reply(request, target, path)
             code = reply.code
             self._note(request, target, code)
             return await self._sent(request, reply)
@@ -100,17 +105,22 @@ class ApiServer:
             self._note(request, target, 500)
             return _refused(ApiError(500, f"{type(error).__name__}: {error}"))
 
-    def _authenticate(self, request: web.BaseRequest) -> None:
-        given = request.headers.get("Authorization", "")
-        if request.path not in OPEN_PATHS and not secrets.compare_digest(given, f"Bearer {self.token}"):
-            raise ApiError(401, "Unauthorized")
+    def _allowed_path(self, request: web.BaseRequest) -> str:
+        """The request's path without a leading token. Raises 401 where the token is in neither place."""
+        first, _, rest = request.path.lstrip("/").partition("/")
+        if secrets.compare_digest(first.encode(), self.token.encode()):
+            return "/" + rest
+        given = request.headers.get("Authorization", "").encode()
+        if request.path in OPEN_PATHS or secrets.compare_digest(given, f"Bearer {self.token}".encode()):
+            return request.path
+        raise ApiError(401, "Unauthorized")
 
-    async def _reply(self, request: web.BaseRequest, target: Route) -> Reply:
-        body = await request.read()
-        if request.path == "/_faults":
+    async def _reply(self, request: web.BaseRequest, target: Route, path: str) -> Reply:
+        body = await _body(request)
+        if path == "/_faults":
             return self._faults(request.method, body)
         if target.resource is None:
-            return discovery.reply(request, body, self.registry, self.version)
+            return discovery.reply(request, path, body, self)
         fault = struck(self.faults, target.verb, target.resource.plural, target.name)
         if fault and (error := refusal(fault)):
             raise error
@@ -130,12 +140,11 @@ class ApiServer:
         response = web.StreamResponse(status=reply.code, headers=reply.headers)
         await response.prepare(request)
         try:
-            async for chunk in reply.stream:
-                await response.write(chunk)
+            async with aclosing(reply.stream) as chunks:
+                async for chunk in chunks:
+                    await response.write(chunk)
         except ConnectionResetError:
             return response
-        finally:
-            await reply.stream.aclose()
         await response.write_eof()
         return response
 
@@ -169,6 +178,13 @@ class ApiServer:
                 elif rule["action"] == "drop-watches":
                     self.store.drop_watches()
         return Reply(orjson.dumps([fault.as_json() for fault in self.faults]))
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    body = await request.content.read()
+    if len(body) > LARGEST_BODY:
+        raise ApiError(413, f"Request entity too large: limit is {LARGEST_BODY}")
+    return body
 
 
 def _refused(error: ApiError) -> web.Response:

@@ -1,0 +1,1 @@
+"""A cloud without machines: pools that take their time, fail on request, and join nodes to the cluster."""

@@ -1,0 +1,60 @@
+"""What can be made to go wrong in the simulated cloud, while it runs."""
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from pydantic import Field
+
+from .pools import Body, PoolSpec
+
+FaultKind = Literal["quota", "capacity", "neverJoins", "lateJoin", "nodeLost", "throttle", "slow", "down"]
+
+
+class Fault(Body):
+    """One thing that goes wrong for the pools it names, until cleared or `times` used up."""
+
+    kind: FaultKind
+    pool: str = "*"
+    """Glob over pool names; `nodeLost` takes a node's name as well."""
+    instance_type: str = "*"
+    seconds: float = Field(default=1.0, ge=0)
+    """The delay of `lateJoin` and `slow`, `throttle`'s Retry-After, `nodeLost`'s time to a replacement."""
+    times: int | None = None
+    """Uses before it disappears; None: until cleared."""
+    remove: bool = True
+    """`nodeLost` only: whether the Node object goes, or stays and is not ready."""
+    repair: bool = False
+    """`nodeLost` only: whether a replacement joins after `seconds`."""
+
+    def meets(self, name: str, spec: PoolSpec | None) -> bool:
+        kind = spec.instance_type if spec else ""
+        return fnmatchcase(name, self.pool) and fnmatchcase(kind, self.instance_type)
+
+
+class Faults:
+    """The faults in force."""
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self._active: dict[int, tuple[Fault, int | None]] = {}
+        self._next = 0
+        for fault in faults:
+            self.add(fault)
+
+    def add(self, fault: Fault) -> None:
+        self._active[self._next] = (fault, fault.times)
+        self._next += 1
+
+    def clear(self) -> None:
+        self._active.clear()
+
+    def take(self, kind: FaultKind, name: str = "", spec: PoolSpec | None = None) -> Fault | None:
+        """The first fault of this kind that applies; one use of it is spent."""
+        for number, (fault, left) in self._active.items():
+            if fault.kind == kind and fault.meets(name, spec):
+                if left is not None and left <= 1:
+                    del self._active[number]
+                elif left is not None:
+                    self._active[number] = (fault, left - 1)
+                return fault
+        return None

@@ -1,0 +1,74 @@
+"""What the simulated cloud is asked for, and what it says about it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from reconciler.dev.clock import Timer
+from reconciler.model.world import PoolState
+
+
+class Body(BaseModel):
+    """A request's body: camelCase, no unknown key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class Taint(Body):
+    key: str
+    value: str = ""
+    effect: str = "NoSchedule"
+
+
+GPU_TAINT = Taint(key="sku", value="gpu")
+
+
+class PoolSpec(Body):
+    """A pool as requested."""
+
+    key: str
+    instance_type: str
+    count: int = Field(ge=0, le=1000)
+    gpus_per_node: int = Field(ge=0)
+    labels: dict[str, str] = {}
+    taints: tuple[Taint, ...] = (GPU_TAINT,)
+
+
+class Refused(Exception):
+    """The cloud's answer to a request it does not accept."""
+
+    def __init__(self, status: int, code: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+
+
+@dataclass(slots=True)
+class Pool:
+    """A pool as it is. `nodes` says which members are ready; those still on their way have a timer."""
+
+    name: str
+    spec: PoolSpec
+    state: PoolState = "creating"
+    reason: str = ""
+    message: str = ""
+    nodes: dict[str, bool] = field(default_factory=dict)
+    timers: dict[str, Timer] = field(default_factory=dict)
+    born: int = 0
+
+    def next_name(self) -> str:
+        """Names are never used twice, as in a scale set."""
+        self.born += 1
+        return f"aks-{self.name}-vmss{self.born - 1:06x}"
+
+    def cancel(self) -> None:
+        for timer in self.timers.values():
+            timer.cancel()
+        self.timers.clear()
+
+    def report(self) -> dict[str, Any]:
+        said = {"name": self.name, "state": self.state, "reason": self.reason, "message": self.message}
+        return said | {"nodes": sorted(self.nodes)} | self.spec.model_dump(by_alias=True)

@@ -1,0 +1,1 @@
+"""The controllers a development cluster needs: workloads, scheduling, and pods of lost nodes."""

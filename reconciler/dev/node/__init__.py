@@ -1,0 +1,1 @@
+"""The node agent: plays kubelet for every simulated node."""

@@ -1,0 +1,1 @@
+"""A small OCI distribution registry, kept in memory."""

@@ -1,0 +1,1 @@
+"""Puts pods on nodes, and says why where it cannot."""

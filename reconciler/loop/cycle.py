@@ -1,0 +1,126 @@
+"""One cycle. Everything it needs is in its arguments; everything it did is in its report."""
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from .. import telemetry
+from ..cluster.apply import look
+from ..model.names import ObjectKey, WorkspaceId
+from ..model.news import News
+from ..model.plan import Applied, Plan, Step
+from ..model.policy import Policy
+from ..model.status import WorkspaceStatus
+from ..model.world import Desired, Observed, Occupant
+from ..planning.status import assess
+from .backoff import Backoff
+from .execute import Hands
+from .ledger import Ledger
+from .planner import Planner
+from .rollout import Rollout
+from .view import View
+
+Statuses = dict[WorkspaceId, WorkspaceStatus]
+
+
+class Publish(Protocol):
+    async def __call__(self, news: News) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    scope: frozenset[WorkspaceId]
+    observed: Observed
+    plan: Plan
+    applied: Applied
+    statuses: Statuses
+
+
+@dataclass
+class World:
+    """Everything outside the decisions."""
+
+    view: View
+    hands: Hands
+    ledger: Ledger
+    planner: Planner
+    publish: Publish
+    policy: Policy
+    backoff: Backoff = field(default_factory=Backoff)
+    rollout: Rollout = field(default_factory=Rollout)
+    may_write: bool = False
+    """Whether this process holds the lease."""
+    statuses: Statuses = field(default_factory=dict)
+
+
+async def reconcile_once(
+    world: World, desired: Desired, scope: Collection[WorkspaceId], now: float
+) -> Report:
+    observed = world.view.observed(scope, desired, now)
+    plan, observed = await planned(world, desired, observed)
+    applied = await execute(world, desired, observed, plan)
+    statuses = assess(desired, observed, plan, applied, world.statuses)
+    report = Report(frozenset(scope), observed, plan, applied, statuses)
+    await published(world, report)
+    return report
+
+
+async def planned(world: World, desired: Desired, observed: Observed) -> tuple[Plan, Observed]:
+    """The guarded plan. Names about to be taken are looked up first, in one list per kind and namespace."""
+    policy = world.ledger.policy(world.policy, observed.now)
+    plan = world.planner.plan(desired, observed, policy)
+    if plan.looks:
+        observed = await looked(world, observed, plan.looks)
+        plan = world.planner.plan(desired, observed, policy)
+    if world.may_write:
+        await world.ledger.publish(plan, observed.fleet, observed.now)
+    return plan, observed
+
+
+async def looked(world: World, observed: Observed, pairs: Collection[tuple[str, str]]) -> Observed:
+    occupants: dict[ObjectKey, Occupant] = {}
+    for kind, namespace in sorted(pairs):
+        occupants |= await look(world.hands.client, kind, namespace)
+    return replace(observed, occupants=occupants, looked=frozenset(pairs))
+
+
+async def execute(world: World, desired: Desired, observed: Observed, plan: Plan) -> Applied:
+    """Carries out the steps of this cycle's workspaces; those of others were, or wait for their turn."""
+    steps = [s for s in plan.steps if _due(s, observed)]
+    if not world.may_write:
+        return Applied(unattempted=tuple(steps))
+    steps, resting = world.backoff.split(steps, observed.now)
+    await world.ledger.deleting(steps, observed.fleet, observed.now)
+    applied = await world.hands.execute(steps, desired)
+    world.backoff.note(applied, observed.now)
+    return replace(applied, failures=(*applied.failures, *resting))
+
+
+def _due(step: Step, observed: Observed) -> bool:
+    return step.workspace in observed.workspaces or not step.workspace.name
+
+
+async def published(world: World, report: Report) -> None:
+    """Tells only of what changed, and of workspaces that are gone."""
+    before = world.statuses
+    changed = {id: s for id, s in report.statuses.items() if before.get(id) != s}
+    gone = [id for id in report.scope if id in before and id not in report.statuses]
+    world.statuses |= report.statuses
+    for id in gone:
+        del world.statuses[id]
+    revision = report.plan.revision
+    for stage, seconds in world.rollout.saw(revision, report.scope, report.statuses, time.time()):
+        telemetry.reached(stage, seconds)
+    await world.publish(
+        News(
+            now=report.observed.now,
+            revision=revision,
+            scope=report.statuses,
+            changed=changed,
+            gone=tuple(gone),
+            all=world.statuses,
+            may_write=world.may_write,
+            settled=world.rollout.settled,
+        )
+    )

@@ -1,0 +1,243 @@
+"""What wakes the cycle: commits, watch events, the cloud, timers. A wake-up only names workspaces."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Protocol
+
+import structlog
+
+from .. import telemetry
+from ..errors import ReconcilerError
+from ..model.declared import Declarations
+from ..model.names import WorkspaceId
+from ..model.settings import Timing
+from ..model.world import Desired, DesiredWorkspace
+from ..planning.manifests import Context
+from ..planning.resolve import Memo, resolve
+from ..provisioners import Provisioner
+from .cycle import Report, World, reconcile_once
+from .ledger import acknowledged
+from .wakeups import Wakeups
+
+log = structlog.get_logger(__name__)
+
+LONGEST_CYCLE = 600.0
+"""Seconds after which a cycle that has not ended makes the daemon unhealthy."""
+
+BATCH = 0.01
+"""Seconds in which wake-ups are gathered into one cycle."""
+
+
+class Source(Protocol):
+    async def refresh(self) -> Declarations: ...
+
+    def wakeups(self) -> AsyncIterator[None]: ...
+
+    async def messages_since(self, revision: str) -> Sequence[str]: ...
+
+
+class Daemon:
+    def __init__(
+        self, world: World, source: Source, context: Context, timing: Timing, wakeups: Wakeups
+    ) -> None:
+        self.world = world
+        self.wakeups = wakeups
+        self.desired: Desired | None = None
+        self.source_error = ""
+        self.last_cycle = 0.0
+        self._source = source
+        self._context = context
+        self._timing = timing
+        self._memo: Memo = {}
+        self._cycle_began = 0.0
+        self._timers: dict[WorkspaceId, asyncio.TimerHandle] = {}
+        self._look = asyncio.Event()
+
+    # --- what probes ask
+
+    @property
+    def hangs(self) -> bool:
+        """Whether one cycle has been going on for longer than any should."""
+        return self._cycle_began > 0 and time.monotonic() - self._cycle_began > LONGEST_CYCLE
+
+    @property
+    def missing(self) -> list[str]:
+        """What a first plan still waits for; empty once there was one."""
+        if self.last_cycle:
+            return []
+        if self.desired is None:
+            return [self.source_error or "the source has not been read yet"]
+        return ["nothing has been planned yet"]
+
+    # --- the tasks
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        await self._look_once()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_source(), name="source")
+            tasks.create_task(self._follow_cloud(), name="cloud")
+            tasks.create_task(self._full_passes(), name="full passes")
+            tasks.create_task(self._cycles(), name="cycles")
+
+    async def _follow_source(self) -> None:
+        await self._refresh()
+        async for _ in self._source.wakeups():
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        try:
+            declarations = await self._source.refresh()
+        except ReconcilerError as error:
+            if str(error) != self.source_error:
+                log.warning("source unreadable", reason=error.reason, message=str(error))
+            self.source_error = str(error)
+            telemetry.source_failed(error.reason)
+            return
+        self.source_error = ""
+        telemetry.source_read(declarations.revision)
+        if self.desired is None or declarations.revision != self.desired.revision:
+            await self._take(declarations)
+
+    async def _take(self, declarations: Declarations) -> None:
+        before = self.desired
+        self.desired = resolve(declarations, self._context, self._memo)
+        changed = changed_between(before, self.desired)
+        self.world.rollout.begin(self.desired.revision, changed, time.time() if before else None)
+        log.info("revision", revision=self.desired.revision, changed=len(changed))
+        await self._take_acknowledgements()
+        if before is None:
+            self.wakeups.mark_all()
+        self.wakeups.mark(changed | (self.world.view.fleet.keys() - self.desired.workspaces.keys()))
+
+    async def _take_acknowledgements(self) -> None:
+        since = self.world.ledger.oldest_revision
+        if since is None or not self.world.may_write:
+            return
+        for fingerprint in acknowledged(await self._source.messages_since(since)):
+            await self.acknowledge(fingerprint)
+
+    async def acknowledge(self, fingerprint: str) -> None:
+        members = await self.world.ledger.acknowledge(fingerprint, time.time())
+        if members:
+            log.info("acknowledged", group=fingerprint, members=len(members))
+            self.wakeups.mark(WorkspaceId.parse(m.partition(" ")[2]) for m in members)
+
+    async def _follow_cloud(self) -> None:
+        """Looks when something was asked of the cloud, often while pools change, rarely otherwise."""
+        while True:
+            soon = self.world.view.transitional or bool(self.world.view.drivers_unseen)
+            pause = self._timing.cloud_poll_seconds if soon else self._timing.full_pass_seconds
+            try:
+                async with asyncio.timeout(pause):
+                    await self._look.wait()
+            except TimeoutError:
+                pass
+            self._look.clear()
+            await self._look_once()
+
+    async def _look_once(self) -> None:
+        for name, driver in self.world.hands.provisioners.items():
+            await self._look_at(name, driver)
+
+    async def _look_at(self, name: str, driver: Provisioner) -> None:
+        was_unseen = name in self.world.view.drivers_unseen
+        try:
+            self.world.view.pools_seen(name, await driver.observe())
+        except ReconcilerError as error:
+            self.world.view.driver_unseen(name)
+            telemetry.driver_failed(name, error.reason)
+            log.warning("driver unreadable", driver=name, reason=error.reason, message=str(error))
+        if was_unseen != (name in self.world.view.drivers_unseen):
+            self.wakeups.mark_all()
+
+    async def _full_passes(self) -> None:
+        while True:
+            await asyncio.sleep(self._timing.full_pass_seconds)
+            self.wakeups.mark_all()
+
+    async def _cycles(self) -> None:
+        while True:
+            await self.wakeups.wait()
+            await asyncio.sleep(BATCH)
+            if self.desired is None:
+                self.wakeups.take()
+            else:
+                self._cycle_began = time.monotonic()
+                await self._cycle(self.desired)
+                self._cycle_began = 0.0
+
+    # --- one cycle
+
+    async def _cycle(self, desired: Desired) -> None:
+        marked, full = self.wakeups.take()
+        scope = marked | everything(desired, self.world) if full else marked
+        started = time.monotonic()
+        try:
+            report = await reconcile_once(self.world, desired, scope, time.time())
+        except ReconcilerError as error:
+            log.warning("cycle failed", reason=error.reason, message=str(error))
+            telemetry.cycle_failed(error.reason)
+            self._again(scope, error.retry_after or 1.0)
+            return
+        except Exception:
+            log.exception("bug", workspaces=len(scope))
+            telemetry.cycle_failed("Bug")
+            self._again(scope, 10.0)
+            return
+        self.last_cycle = time.time()
+        telemetry.cycle(report.applied, time.monotonic() - started, full=full)
+        self._set_timers(report)
+        self._after_pools()
+
+    def _again(self, scope: Iterable[WorkspaceId], seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self.wakeups.mark, list(scope))
+
+    def _after_pools(self) -> None:
+        if self.world.hands.touched_drivers:
+            self.world.hands.touched_drivers.clear()
+            self._look.set()
+
+    def _set_timers(self, report: Report) -> None:
+        for id in report.scope:
+            if (timer := self._timers.pop(id, None)) is not None:
+                timer.cancel()
+        loop = asyncio.get_running_loop()
+        for id, seconds in due_times(report, self.world).items():
+            self._timers[id] = loop.call_later(seconds, self.wakeups.mark, (id,))
+
+
+def due_times(report: Report, world: World) -> dict[WorkspaceId, float]:
+    """Seconds after which a workspace must be looked at though no event may come."""
+    due = world.backoff.due_in(report.applied.failures, report.observed.now)
+    for hold in report.plan.holds:
+        if hold.recheck_after is not None and hold.workspace in report.scope:
+            soonest = min(hold.recheck_after, due.get(hold.workspace, hold.recheck_after))
+            due[hold.workspace] = max(0.05, soonest)
+    return due
+
+
+def everything(desired: Desired, world: World) -> frozenset[WorkspaceId]:
+    return frozenset({*desired.workspaces, *desired.invalid, *world.view.known, *world.statuses})
+
+
+def changed_between(before: Desired | None, after: Desired) -> frozenset[WorkspaceId]:
+    """Workspaces that a new revision declares differently, or no longer."""
+    if before is None:
+        return frozenset({*after.workspaces, *after.invalid})
+    ids = {*before.workspaces, *after.workspaces, *before.invalid, *after.invalid}
+    return frozenset(
+        id
+        for id in ids
+        if before.invalid.get(id) != after.invalid.get(id)
+        or not _same(before.workspaces.get(id), after.workspaces.get(id))
+    )
+
+
+def _same(one: DesiredWorkspace | None, other: DesiredWorkspace | None) -> bool:
+    if one is other:
+        return True
+    if one is None or other is None:
+        return False
+    return one == other and one.origin.path == other.origin.path

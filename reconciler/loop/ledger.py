@@ -1,0 +1,133 @@
+"""What must outlive a cycle for the guards: published holds, acknowledgements, deletions done.
+
+Kept in one ConfigMap, written only when it changes. Without a store (mode `observe`, tests) it is memory.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from ..model import names
+from ..model.names import WorkspaceId
+from ..model.plan import DeleteObject, DeletePool, Group, Plan, Step
+from ..model.policy import Deletion, Policy
+from ..model.world import Footprint
+
+ACK_LASTS = 86400.0
+"""Seconds for which an acknowledgement lets its group through."""
+
+_TRAILER = re.compile(rf"^{names.ACK_TRAILER}:\s*([0-9a-f]{{12}})\s*$", re.MULTILINE)
+
+
+class Store(Protocol):
+    async def load(self) -> dict[str, Any]: ...
+
+    async def save(self, changes: Mapping[str, Any | None]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A hold somebody can read. Only what is said after `since`, in commits after `revision`, counts."""
+
+    members: tuple[str, ...]
+    since: float
+    revision: str
+
+
+class Ledger:
+    def __init__(self, store: Store | None) -> None:
+        self._store = store
+        self.published: dict[str, Published] = {}
+        self._released: dict[str, float] = {}
+        self._recent: list[Deletion] = []
+
+    async def load(self) -> None:
+        said = await self._store.load() if self._store is not None else {}
+        holds: dict[str, Any] = said.get("holds") or {}
+        self.published = {
+            fp: Published(tuple(h["members"]), h["since"], h["revision"]) for fp, h in holds.items()
+        }
+        self._released = dict(said.get("released") or {})
+        self._recent = [
+            Deletion(when, WorkspaceId.parse(id), gpus) for when, id, gpus in said.get("recent") or ()
+        ]
+
+    def policy(self, base: Policy, now: float) -> Policy:
+        """`base` with what people released and what was deleted lately."""
+        self._released = {member: until for member, until in self._released.items() if until > now}
+        self._recent = [d for d in self._recent if now - d.when <= base.limits.window_seconds]
+        return replace(base, released=frozenset(self._released), recent=tuple(self._recent))
+
+    # --- holds and acknowledgements
+
+    async def publish(self, plan: Plan, fleet: Mapping[WorkspaceId, Footprint], now: float) -> None:
+        """Remembers when each held group was first published; forgets what is over."""
+        held = {h.group for h in plan.holds if h.group}
+        groups = {g.fingerprint: g for g in plan.groups if g.fingerprint in held}
+        published = {fp: self.published.get(fp) or _first(group, plan, now) for fp, group in groups.items()}
+        released = {m: until for m, until in self._released.items() if _pending(m, plan.groups, fleet)}
+        if (published, released) != (self.published, self._released):
+            self.published, self._released = published, released
+            await self._save()
+
+    async def acknowledge(self, fingerprint: str, at: float) -> frozenset[str]:
+        """Lets a published group through; returns its members, none where it is not held (any more)."""
+        group = self.published.get(fingerprint)
+        if group is None or at < group.since:
+            return frozenset()
+        self._released |= dict.fromkeys(group.members, at + ACK_LASTS)
+        await self._save()
+        return frozenset(group.members)
+
+    @property
+    def oldest_revision(self) -> str | None:
+        """Where to begin looking for acknowledging commits; None while nothing is held."""
+        oldest = min(self.published.values(), key=lambda p: p.since, default=None)
+        return oldest.revision if oldest is not None else None
+
+    # --- deletions
+
+    async def deleting(
+        self, steps: Iterable[Step], fleet: Mapping[WorkspaceId, Footprint], now: float
+    ) -> None:
+        """Written before they are carried out, so that a crash cannot hide them from the guards."""
+        known = {d.workspace for d in self._recent}
+        new = {
+            s.workspace
+            for s in steps
+            if s.cause == "prune"
+            and isinstance(s.action, DeletePool | DeleteObject)
+            and s.workspace not in known
+        }
+        gone = [id for id in sorted(new) if id in fleet]
+        if gone:
+            self._recent += [Deletion(now, id, fleet[id].gpus) for id in gone]
+            await self._save()
+
+    async def _save(self) -> None:
+        if self._store is None:
+            return
+        holds = {
+            fp: {"members": p.members, "since": p.since, "revision": p.revision}
+            for fp, p in self.published.items()
+        }
+        recent = [[d.when, str(d.workspace), d.gpus] for d in self._recent]
+        await self._store.save({"holds": holds, "released": self._released, "recent": recent})
+
+
+def acknowledged(messages: Iterable[str]) -> list[str]:
+    """Fingerprints named by `Reconciler-Ack` trailers."""
+    return [found for message in messages for found in _TRAILER.findall(message)]
+
+
+def _first(group: Group, plan: Plan, now: float) -> Published:
+    return Published(tuple(sorted(group.members)), now, plan.revision)
+
+
+def _pending(member: str, groups: Iterable[Group], fleet: Mapping[WorkspaceId, Footprint]) -> bool:
+    if any(member in g.members for g in groups):
+        return True
+    verb, _, id = member.partition(" ")
+    line = fleet.get(WorkspaceId.parse(id))
+    return verb == "render" and line is not None and not line.ready

@@ -1,0 +1,213 @@
+"""What is seen of the world, indexed by workspace. Fed by watches and drivers, read by planning."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..cluster.cache import Cache, Selection
+from ..model import names
+from ..model.names import ObjectKey, WorkspaceId
+from ..model.settings import Engine
+from ..model.world import (
+    Artifact,
+    Desired,
+    Footprint,
+    Manifest,
+    Observed,
+    ObservedObject,
+    ObservedPool,
+    ObservedWorkspace,
+)
+from ..planning.readiness import live_ready
+from ..planning.tuning_life import artifact_of
+from . import parts
+from .facts import Facts
+
+Mark = Callable[[Iterable[WorkspaceId]], None]
+
+_OURS = f"{names.MANAGED_BY}={names.MANAGER}"
+_DELIVERED = ("Workspace", "ConfigMap")
+_CHILDREN = ("Deployment", "StatefulSet", "Job", "Service")
+
+
+def selections(engine: Engine) -> tuple[Selection, ...]:
+    """What this engine watches: our own objects, our pods and nodes; never Secrets."""
+    ours = [Selection(kind, _OURS) for kind in _DELIVERED]
+    if engine == "kaito":
+        return tuple(ours)
+    ours += [Selection(kind, _OURS) for kind in _CHILDREN]
+    return (*ours, Selection("Pod", names.WORKSPACE), Selection("Node", names.WORKSPACE))
+
+
+@dataclass
+class _Index:
+    """Keys of what belongs to one workspace."""
+
+    mirror: ObjectKey | None = None
+    children: set[ObjectKey] = field(default_factory=set)
+    pods: set[ObjectKey] = field(default_factory=set)
+    nodes: set[ObjectKey] = field(default_factory=set)
+
+    def place(self, key: ObjectKey, present: bool) -> None:
+        if key.kind == "Workspace":
+            self.mirror = key if present else None
+            return
+        keys = {"Pod": self.pods, "Node": self.nodes}.get(key.kind, self.children)
+        (keys.add if present else keys.discard)(key)
+
+    @property
+    def empty(self) -> bool:
+        return not (self.mirror or self.children or self.pods or self.nodes)
+
+
+class View:
+    """`mark` is told which workspaces look different now."""
+
+    def __init__(self, cluster_id: str, mark: Mark, prices: Mapping[str, float]) -> None:
+        self.cluster_id = cluster_id
+        self.facts = Facts()
+        self.artifacts: dict[WorkspaceId, Artifact] = {}
+        self.fleet: dict[WorkspaceId, Footprint] = {}
+        self.drivers_unseen: set[str] = set()
+        self._mark = mark
+        self._prices = prices
+        self._index: dict[WorkspaceId, _Index] = {}
+        self._pools: dict[str, Sequence[ObservedPool]] = {}
+        self._pools_of: dict[WorkspaceId, tuple[ObservedPool, ...]] = {}
+        self.cache: Cache | None = None
+
+    # --- what feeds it
+
+    def on_change(self, key: ObjectKey, old: Manifest | None, new: Manifest | None) -> None:
+        was, now = (self._workspace_of(m) if m is not None else None for m in (old, new))
+        for id, present in ((was, False), (now, True)):
+            if id is not None and (present or id != now):
+                self._index.setdefault(id, _Index()).place(key, present)
+        self._mark(id for id in {was, now} if id is not None)
+
+    def pools_seen(self, driver: str, pools: Sequence[ObservedPool]) -> None:
+        """A whole look at one driver; only workspaces whose pools changed are marked."""
+        self.drivers_unseen.discard(driver)
+        self._pools[driver] = pools
+        grouped: dict[WorkspaceId, list[ObservedPool]] = {}
+        for pool in (p for seen in self._pools.values() for p in seen):
+            grouped.setdefault(WorkspaceId.parse(pool.key), []).append(pool)
+        found = {id: tuple(sorted(pools, key=lambda p: p.name)) for id, pools in grouped.items()}
+        changed = {
+            id for id in found.keys() | self._pools_of.keys() if found.get(id) != self._pools_of.get(id)
+        }
+        self._pools_of = found
+        self._mark(changed)
+
+    def driver_unseen(self, driver: str) -> None:
+        self.drivers_unseen.add(driver)
+
+    # --- what is read from it
+
+    @property
+    def known(self) -> set[WorkspaceId]:
+        """Every workspace of which anything is there."""
+        return {*self._index, *self._pools_of}
+
+    @property
+    def transitional(self) -> bool:
+        """Whether some pool is on its way, so that the cloud must be asked again soon."""
+        return any(p.state not in ("ready",) for pools in self._pools_of.values() for p in pools)
+
+    @property
+    def crd_served(self) -> bool:
+        return "Workspace" not in self._not_served
+
+    @property
+    def unseen(self) -> frozenset[str]:
+        assert self.cache is not None
+        kinds = self.cache.unseen.keys() - self._not_served
+        return frozenset(self.drivers_unseen | ({"cluster"} if kinds else set()))
+
+    @property
+    def _not_served(self) -> set[str]:
+        assert self.cache is not None
+        return {kind for kind, why in self.cache.unseen.items() if why == "not served"}
+
+    def observed(self, scope: Iterable[WorkspaceId], desired: Desired, now: float) -> Observed:
+        """Slices for `scope`, and the fleet brought up to date for it."""
+        found = {id: self._slice(id, now) for id in scope}
+        for id, seen in found.items():
+            self._note_fleet(id, seen)
+            self._note_artifact(id, seen, desired)
+        return Observed(
+            now=now,
+            workspaces=found,
+            fleet=self.fleet,
+            unseen=self.unseen,
+            crd_served=self.crd_served,
+            artifacts=self.artifacts,
+        )
+
+    def live(self, key: ObjectKey) -> Manifest | None:
+        assert self.cache is not None
+        return self.cache.get(key)
+
+    # --- inside
+
+    def _slice(self, id: WorkspaceId, now: float) -> ObservedWorkspace:
+        index = self._index.get(id)
+        if index is not None and index.empty:
+            del self._index[id]
+            index = None
+        index = index or _Index()
+        mirror = self._object(index.mirror) if index.mirror else None
+        objects = {key: found for key in index.children if (found := self._object(key)) is not None}
+        seen = ObservedWorkspace(
+            id,
+            mirror,
+            self._pools_of.get(id, ()),
+            tuple(parts.node(m) for key in sorted(index.nodes) if (m := self.live(key)) is not None),
+            objects,
+            tuple(parts.pod(m) for key in sorted(index.pods) if (m := self.live(key)) is not None),
+        )
+        return self.facts.added_to(seen, now)
+
+    def _object(self, key: ObjectKey) -> ObservedObject | None:
+        manifest = self.live(key)
+        if manifest is None:
+            return None
+        metadata = manifest["metadata"]
+        dropped = self.facts.dropped(key, str(metadata.get("uid", "")))
+        return ObservedObject(
+            key, manifest, str(metadata.get("resourceVersion", "")), str(metadata.get("uid", "")), dropped
+        )
+
+    def _note_fleet(self, id: WorkspaceId, seen: ObservedWorkspace) -> None:
+        if not seen.exists:
+            self.fleet.pop(id, None)
+            self.facts.forget(id)
+            return
+        self.fleet[id] = Footprint(
+            gpus=sum(p.count * p.gpus_per_node for p in seen.pools),
+            protected=seen.mirror is not None and seen.mirror.annotation(names.PROTECT) == "true",
+            path=seen.mirror.annotation(names.PATH) if seen.mirror else "",
+            ready=all(live_ready(o.manifest) for o in seen.objects.values()),
+            dollars_per_hour=sum(p.count * self._prices.get(p.instance_type, 0.0) for p in seen.pools),
+        )
+
+    def _note_artifact(self, id: WorkspaceId, seen: ObservedWorkspace, desired: Desired) -> None:
+        want = desired.workspaces.get(id)
+        artifact = artifact_of(want, seen) if want is not None and want.kind == "tuning" else None
+        if self.artifacts.get(id) == artifact:
+            return
+        if artifact is None:
+            del self.artifacts[id]
+        else:
+            self.artifacts[id] = artifact
+        self._mark(other for other, w in desired.workspaces.items() if id in w.needs)
+
+    def _workspace_of(self, manifest: Manifest) -> WorkspaceId | None:
+        metadata = manifest.get("metadata", {})
+        labels = metadata.get("labels") or {}
+        match manifest.get("kind"):
+            case "Pod":
+                return WorkspaceId(metadata.get("namespace", ""), labels.get(names.WORKSPACE, ""))
+            case "Node":
+                return WorkspaceId(labels.get(names.WORKSPACE_NAMESPACE, ""), labels.get(names.WORKSPACE, ""))
+        mark = (metadata.get("annotations") or {}).get(names.OWNER, "")
+        return names.owner_of(mark, self.cluster_id)

@@ -1,0 +1,166 @@
+"""A serving workspace as Kubernetes objects.
+
+The shape is Kaito's (Deployment of `count` replicas, Service with ports 80 and 29500), so that its
+published images serve it; what its controller gets wrong is right here: probes follow the image,
+adapters' strengths reach the server, pods stay on their own nodes.
+"""
+
+import json
+from typing import Any
+
+from ..model import fit, names
+from ..model.preset import Preset, Server
+from ..model.workspace import Adapter, DataSource
+from ..model.world import DesiredObject
+from . import podspec
+from .manifests import Draft, child
+
+_ADAPTERS = {"name": "adapters", "emptyDir": {}}
+_ADAPTER_ROOT = "/mnt/adapter"
+_PULLER_IMAGE = "quay.io/skopeo/stable:v1.18.0-immutable"
+_PULLER = """set -eu
+skopeo copy "docker://$IMAGE" dir:/tmp/image
+mkdir -p "$TARGET" /tmp/tree
+for digest in $(skopeo inspect --raw dir:/tmp/image | grep -o '"layers".*' | grep -o 'sha256:[0-9a-f]*'); do
+  tar -xf "/tmp/image/${digest#sha256:}" -C /tmp/tree data
+done
+cp -R /tmp/tree/data/. "$TARGET/"
+"""
+
+
+def settings(draft: Draft) -> DesiredObject:
+    """The ConfigMap beside the pod: strengths in a file, never in environment names."""
+    inference = draft.workspace.inference
+    assert inference is not None
+    adapters = [{"name": a.source.name, "strength": a.weight} for a in inference.adapters]
+    said = {"preset": draft.workspace.preset_name, "adapters": adapters}
+    data = {"settings.json": json.dumps(said, sort_keys=True)}
+    if draft.config:
+        data["inference_config.yaml"] = draft.config
+    return child(draft, "ConfigMap", podspec.settings_name(draft), {"data": data})
+
+
+def deployment(draft: Draft, preset: Preset | None) -> DesiredObject:
+    """`preset` is None where the workspace brings a pod template."""
+    template = _from_preset(draft, preset) if preset is not None else _from_template(draft)
+    spec = {
+        "replicas": draft.workspace.resource.count,
+        "selector": {"matchLabels": {names.WORKSPACE: draft.id.name}},
+        # GPU nodes have no room for a second copy, so the old pod goes first.
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
+        "template": template,
+    }
+    return child(draft, "Deployment", draft.id.name, {"spec": spec})
+
+
+def service(draft: Draft, preset: Preset | None) -> DesiredObject:
+    """Ports as the documentation shows them: 80 for HTTP, 29500 for torch's rendezvous."""
+    balanced = draft.workspace.metadata.annotations.get("kaito.sh/enablelb") == "True"
+    port = _server(draft, preset).port if preset is not None else 5000
+    spec = {
+        "type": "LoadBalancer" if balanced else "ClusterIP",
+        "selector": {names.WORKSPACE: draft.id.name},
+        "ports": [
+            {"name": "http", "port": 80, "targetPort": port, "protocol": "TCP"},
+            {"name": "torch", "port": 29500, "targetPort": 29500, "protocol": "TCP"},
+        ],
+    }
+    return child(draft, "Service", draft.id.name, {"spec": spec})
+
+
+def _from_preset(draft: Draft, preset: Preset) -> dict[str, Any]:
+    inference = draft.workspace.inference
+    assert inference is not None
+    choice = draft.workspace.preset
+    assert choice is not None
+    container = _container(draft, preset, choice.preset_options.image or preset.image)
+    adapters = [a for a in inference.adapters if a.source.image]
+    secrets = (*choice.preset_options.image_pull_secrets, *_adapter_secrets(inference.adapters))
+    spec: dict[str, Any] = {"containers": [container], "volumes": []}
+    if inference.adapters:
+        container["volumeMounts"].append({"name": "adapters", "mountPath": _ADAPTER_ROOT})
+        spec["volumes"].append(_ADAPTERS)
+        spec["initContainers"] = [_puller(a.source) for a in adapters]
+    if secrets:
+        spec["imagePullSecrets"] = podspec.pull_secrets(tuple(dict.fromkeys(secrets)))
+    return podspec.gpu_pod(draft, spec, settings(draft))
+
+
+def _container(draft: Draft, preset: Preset, image: str) -> dict[str, Any]:
+    server = _server(draft, preset)
+    inference = draft.workspace.inference
+    assert inference is not None
+    strengths = [{"name": a.source.name, "value": str(a.weight)} for a in inference.adapters]
+    probe = {"httpGet": {"path": server.health_path, "port": server.port}}
+    return {
+        "name": draft.id.name,
+        "image": image,
+        # Without a shell: dash drops variables whose names hold `-`, and the images read an adapter's
+        # strength from a variable of its name.
+        "command": command(server),
+        "env": [
+            {"name": "RECONCILER_SETTINGS", "value": f"{podspec.SETTINGS_PATH}/settings.json"},
+            *strengths,
+        ],
+        "ports": [{"name": "http", "containerPort": server.port}],
+        "resources": podspec.resources(draft),
+        "startupProbe": {
+            **probe,
+            "periodSeconds": 10,
+            "failureThreshold": max(1, preset.inference.readiness_seconds // 10),
+        },
+        "livenessProbe": {**probe, "periodSeconds": 10, "failureThreshold": 6},
+        "readinessProbe": {**probe, "periodSeconds": 10},
+        "volumeMounts": podspec.base_mounts(),
+    }
+
+
+def command(server: Server) -> list[str]:
+    """`launch` with its parameters, then `program` with its own, in catalogue order."""
+    return [*server.launch, *_flags(server.launch_params), server.program, *_flags(server.params)]
+
+
+def _flags(params: dict[str, str]) -> list[str]:
+    return [f"--{name}={value}" if value else f"--{name}" for name, value in params.items()]
+
+
+def _server(draft: Draft, preset: Preset) -> Server:
+    return preset.inference.servers[fit.runtime(draft.workspace, preset)]
+
+
+def _puller(source: DataSource) -> dict[str, Any]:
+    return {
+        "name": f"puller-{source.name}"[:63],
+        "image": _PULLER_IMAGE,
+        "command": ["/bin/sh", "-c", _PULLER],
+        "env": [
+            {"name": "IMAGE", "value": source.image},
+            {"name": "TARGET", "value": f"{_ADAPTER_ROOT}/{source.name}"},
+        ],
+        "volumeMounts": [{"name": "adapters", "mountPath": _ADAPTER_ROOT}],
+    }
+
+
+def _adapter_secrets(adapters: tuple[Adapter, ...]) -> tuple[str, ...]:
+    return tuple(s for a in adapters for s in a.source.image_pull_secrets)
+
+
+def _from_template(draft: Draft) -> dict[str, Any]:
+    """The user's pod template; placement and our labels are added, the rest is theirs."""
+    inference = draft.workspace.inference
+    assert inference is not None
+    template: dict[str, Any] = inference.template or {}
+    metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
+    labels = {
+        **(metadata.get("labels") or {}),
+        names.WORKSPACE: draft.id.name,
+        names.MANAGED_BY: names.MANAGER,
+    }
+    return {
+        "metadata": {"labels": labels, "annotations": metadata.get("annotations") or {}},
+        "spec": {
+            **spec,
+            "affinity": podspec.affinity(draft),
+            "tolerations": [*(spec.get("tolerations") or []), *podspec.TOLERATIONS],
+        },
+    }

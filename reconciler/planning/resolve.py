@@ -1,0 +1,245 @@
+"""(Declarations, Context) -> Desired: what the files of one commit mean, and which of them mean nothing.
+
+A file with a problem quarantines itself alone: its workspaces are neither changed nor deleted.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from ..model import fit
+from ..model.declared import Declaration, Declarations, ParsedFile
+from ..model.names import WorkspaceId
+from ..model.workspace import Problem, Workspace
+from ..model.world import BrokenFile, Desired, DesiredPool, DesiredWorkspace, Origin
+from . import inference, podspec, tuning
+from .manifests import Context, Draft, mirror
+from .tenancy import tenancy
+
+Configs = Mapping[tuple[str, str], str]
+Memo = dict[tuple[str, WorkspaceId, str, str], DesiredWorkspace | tuple[Problem, ...]]
+"""Results by (blob, workspace, its configuration, path); the context must stay the same."""
+
+
+def resolve(declarations: Declarations, context: Context, memo: Memo | None = None) -> Desired:
+    """Never raises for bad input: every problem lands in `invalid` or `broken`."""
+    memo = {} if memo is None else memo
+    sound, invalid, broken = _sorted_out(declarations)
+    configs = _configs(declarations.files.values())
+    workspaces: dict[WorkspaceId, DesiredWorkspace] = {}
+    for parsed, declared in sound:
+        found = _resolved(parsed, declared, declarations, configs, (context, memo))
+        if isinstance(found, DesiredWorkspace):
+            workspaces[declared.id] = found
+        else:
+            invalid[declared.id] = found
+    linked, cyclic = _linked(tenancy(workspaces, context.tenants))
+    return Desired(
+        declarations.revision,
+        linked,
+        {**invalid, **cyclic},
+        broken,
+        declared_anything=any(f.declarations or f.problems for f in declarations.files.values()),
+    )
+
+
+# --- files -----------------------------------------------------------------------------------------
+
+
+def _sorted_out(
+    declarations: Declarations,
+) -> tuple[
+    list[tuple[ParsedFile, Declaration]], dict[WorkspaceId, tuple[Problem, ...]], dict[str, BrokenFile]
+]:
+    """Declarations of sound files; problems by workspace; files with problems by path."""
+    owners = _owners(declarations.files.values())
+    sound: list[tuple[ParsedFile, Declaration]] = []
+    invalid: dict[WorkspaceId, tuple[Problem, ...]] = {}
+    broken: dict[str, BrokenFile] = {}
+    for path in sorted(declarations.files):
+        parsed = declarations.files[path]
+        problems = (*parsed.problems, *_duplicates(parsed, owners))
+        if not problems:
+            sound += [(parsed, d) for d in parsed.declarations]
+            continue
+        identities = parsed.identities | declarations.remembered.get(path, frozenset())
+        broken[path] = BrokenFile(path, problems, identities or None)
+        invalid |= dict.fromkeys(identities, problems)
+    return [(p, d) for p, d in sound if d.id not in invalid], invalid, broken
+
+
+def _owners(files: Iterable[ParsedFile]) -> dict[WorkspaceId, list[tuple[str, int]]]:
+    owners: dict[WorkspaceId, list[tuple[str, int]]] = {}
+    for parsed in files:
+        for declared in parsed.declarations:
+            owners.setdefault(declared.id, []).append((parsed.path, declared.line))
+    return owners
+
+
+def _duplicates(parsed: ParsedFile, owners: Mapping[WorkspaceId, list[tuple[str, int]]]) -> Iterator[Problem]:
+    for declared in parsed.declarations:
+        others = [
+            f"{p}:{line}" for p, line in owners[declared.id] if (p, line) != (parsed.path, declared.line)
+        ]
+        if others:
+            rule = f"workspace {declared.id} is also declared at {', '.join(sorted(others))}"
+            remedy = "keep one of them; what runs stays as it is until then"
+            yield Problem(parsed.path, declared.line, "metadata.name", declared.id.name, rule, remedy)
+
+
+def _configs(files: Iterable[ParsedFile]) -> dict[tuple[str, str], Mapping[str, str]]:
+    return {(c.namespace, c.name): c.data for f in files if not f.problems for c in f.configs}
+
+
+# --- workspaces ------------------------------------------------------------------------------------
+
+
+def _resolved(
+    parsed: ParsedFile,
+    declared: Declaration,
+    declarations: Declarations,
+    configs: Mapping[tuple[str, str], Mapping[str, str]],
+    tools: tuple[Context, Memo],
+) -> DesiredWorkspace | tuple[Problem, ...]:
+    context, memo = tools
+    config = _config_text(declared.workspace, configs, context)
+    key = (parsed.blob, declared.id, "(missing)" if config is None else config, parsed.path)
+    if key not in memo:
+        origin = Origin(parsed.path, declared.line, declarations.commits.get(parsed.path, ""))
+        memo[key] = _build(declared.workspace, config, origin, context)
+    return memo[key]
+
+
+def _config_text(
+    workspace: Workspace, configs: Mapping[tuple[str, str], Mapping[str, str]], context: Context
+) -> str | None:
+    """Text of the configuration it names, else its method's default; None where the named one is missing."""
+    block = workspace.tuning or workspace.inference
+    assert block is not None
+    if not block.config:
+        return dict(context.templates).get(workspace.tuning.method, "") if workspace.tuning else ""
+    name = "training_config.yaml" if workspace.tuning else "inference_config.yaml"
+    return configs.get((workspace.id.namespace, block.config), {}).get(name)
+
+
+def _build(
+    workspace: Workspace, config: str | None, origin: Origin, context: Context
+) -> DesiredWorkspace | tuple[Problem, ...]:
+    found = fit.problems(workspace, context.catalogues)
+    problems = [finding.problem(origin.path, origin.line) for finding in found]
+    if config is None:
+        problems.append(_missing_config(workspace, origin))
+    if problems:
+        return tuple(problems)
+    draft = Draft(context, workspace, config or "")
+    built = _native(draft, origin) if context.engine == "native" else _delivered(draft, origin)
+    warnings = fit.warnings(workspace, context.catalogues)
+    return replace(built, warnings=warnings)
+
+
+def _missing_config(workspace: Workspace, origin: Origin) -> Problem:
+    block = "tuning" if workspace.tuning else "inference"
+    named = (workspace.tuning or workspace.inference).config  # type: ignore[union-attr]
+    key = "training_config.yaml" if workspace.tuning else "inference_config.yaml"
+    rule = f"no ConfigMap of this name with key {key} is declared in namespace {workspace.id.namespace}"
+    return Problem(origin.path, origin.line, f"{block}.config", named, rule, "add it to the watched paths")
+
+
+def _native(draft: Draft, origin: Origin) -> DesiredWorkspace:
+    workspace = draft.workspace
+    preset = draft.context.catalogues.presets.get(workspace.preset_name) if workspace.preset_name else None
+    common = _common(draft, origin)
+    if workspace.tuning is not None:
+        assert preset is not None
+        return replace(
+            common,
+            config=(tuning.settings(draft, preset),),
+            workload=tuning.job(draft, preset),
+            content_key=tuning.content_key(draft, preset),
+            output_image=workspace.tuning.output.image,
+        )
+    return replace(
+        common,
+        config=(inference.settings(draft),),
+        workload=inference.deployment(draft, preset),
+        services=(inference.service(draft, preset),),
+    )
+
+
+def _delivered(draft: Draft, origin: Origin) -> DesiredWorkspace:
+    """Engine `kaito`: the Workspace object alone; the operator makes the rest of it."""
+    return replace(_common(draft, origin), pool=None)
+
+
+def _common(draft: Draft, origin: Origin) -> DesiredWorkspace:
+    workspace = draft.workspace
+    pool = DesiredPool(
+        key=str(workspace.id),
+        driver=draft.context.driver,
+        instance_type=workspace.instance_type,
+        count=workspace.resource.count,
+        gpus_per_node=podspec.gpus_per_node(draft),
+        labels=tuple(sorted(podspec.node_labels(draft).items())),
+    )
+    return DesiredWorkspace(
+        id=workspace.id,
+        kind=workspace.kind,
+        workspace=workspace,
+        origin=origin,
+        pool=pool,
+        mirror=mirror(draft, origin.path, origin.commit),
+        config=(),
+        workload=None,
+        services=(),
+    )
+
+
+# --- between workspaces ----------------------------------------------------------------------------
+
+
+def _linked(
+    workspaces: Mapping[WorkspaceId, DesiredWorkspace],
+) -> tuple[dict[WorkspaceId, DesiredWorkspace], dict[WorkspaceId, tuple[Problem, ...]]]:
+    """Fills in `needs` from images: who mounts what a tuning makes. A cycle is a problem of all in it."""
+    makers = {
+        w.workspace.tuning.output.image: id
+        for id, w in workspaces.items()
+        if w.workspace.tuning is not None and w.workspace.tuning.output.image
+    }
+    if not makers:
+        return dict(workspaces), {}
+    needs = {id: _needs(w.workspace, makers) for id, w in workspaces.items()}
+    caught = [id for id in workspaces if needs[id] and _reaches(id, needs)]
+    cyclic: dict[WorkspaceId, tuple[Problem, ...]] = {id: (_cycle(workspaces[id], needs),) for id in caught}
+    linked = {
+        id: replace(w, needs=needs[id]) if needs[id] else w
+        for id, w in workspaces.items()
+        if id not in cyclic
+    }
+    return linked, cyclic
+
+
+def _needs(workspace: Workspace, makers: Mapping[str, WorkspaceId]) -> frozenset[WorkspaceId]:
+    images = {a.source.image for a in workspace.inference.adapters} if workspace.inference else set()
+    if workspace.tuning is not None:
+        images.add(workspace.tuning.input.image)
+    return frozenset(makers[i] for i in images if i in makers)
+
+
+def _reaches(start: WorkspaceId, needs: Mapping[WorkspaceId, frozenset[WorkspaceId]]) -> bool:
+    seen: set[WorkspaceId] = set()
+    todo = list(needs[start])
+    while todo:
+        id = todo.pop()
+        if id == start:
+            return True
+        if id not in seen:
+            seen.add(id)
+            todo += needs.get(id, ())
+    return False
+
+
+def _cycle(want: DesiredWorkspace, needs: Mapping[WorkspaceId, frozenset[WorkspaceId]]) -> Problem:
+    others = ", ".join(map(str, sorted(needs[want.id])))
+    rule = f"it waits for the output of {others}, which waits for it"
+    remedy = "let one of them take another image"
+    return Problem(want.origin.path, want.origin.line, "metadata.name", want.id.name, rule, remedy)

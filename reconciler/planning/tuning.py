@@ -1,0 +1,133 @@
+"""A tuning workspace as Kubernetes objects: a Job that downloads, trains and pushes its own adapter."""
+
+import json
+from typing import Any
+
+from ..model import names
+from ..model.preset import Preset
+from ..model.workspace import Tuning
+from ..model.world import DesiredObject
+from . import podspec
+from .manifests import Draft, child
+
+_DOWNLOADER_IMAGE = "curlimages/curl:8.11.1"
+_PUSH_SECRET = "/root/.docker"
+
+
+def content_key(draft: Draft, preset: Preset) -> str:
+    """Identity of the result: the same base, data, configuration and method give the same adapter."""
+    tuning = _tuning(draft)
+    data = [sorted(tuning.input.urls), tuning.input.image, tuning.input.volume_source]
+    base = [preset.weights.repository, preset.weights.revision]
+    return names.fingerprint([base, data, draft.config, tuning.method])
+
+
+def settings(draft: Draft, preset: Preset) -> DesiredObject:
+    """The user's configuration untouched, and beside it what the Job itself must know."""
+    tuning = _tuning(draft)
+    said = {
+        "preset": preset.name,
+        "base": {"repository": preset.weights.repository, "revision": preset.weights.revision},
+        "method": tuning.method,
+        "contentKey": content_key(draft, preset),
+        "input": {"urls": list(tuning.input.urls), "path": "/mnt/data"},
+        "output": {"image": tuning.output.image, "path": "/mnt/results"},
+        "targetModules": list(preset.tuning.target_modules) if preset.tuning else [],
+    }
+    data = {"settings.json": json.dumps(said, sort_keys=True), "training_config.yaml": draft.config}
+    return child(draft, "ConfigMap", podspec.settings_name(draft), {"data": data})
+
+
+def job(draft: Draft, preset: Preset) -> DesiredObject:
+    choice = _tuning(draft).preset
+    pod = _pod(draft, preset, choice.preset_options.image or preset.image)
+    template = podspec.gpu_pod(draft, pod, settings(draft, preset))
+    spec = {
+        "backoffLimit": 3,
+        "completions": 1,
+        "parallelism": 1,
+        "template": template,
+    }
+    return child(draft, "Job", draft.id.name, {"spec": spec})
+
+
+def _pod(draft: Draft, preset: Preset, image: str) -> dict[str, Any]:
+    tuning = _tuning(draft)
+    secrets = (*tuning.preset.preset_options.image_pull_secrets, *tuning.input.image_pull_secrets)
+    volumes, mounts = _volumes(tuning)
+    trainer = {
+        "name": "tuner",
+        "image": image,
+        "command": _command(draft),
+        "env": _env(preset),
+        "resources": podspec.resources(draft),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [*podspec.base_mounts(), *mounts],
+    }
+    pod: dict[str, Any] = {"restartPolicy": "Never", "containers": [trainer], "volumes": volumes}
+    if tuning.input.urls:
+        pod["initContainers"] = [_downloader(tuning)]
+    if secrets:
+        pod["imagePullSecrets"] = podspec.pull_secrets(tuple(dict.fromkeys(secrets)))
+    return pod
+
+
+def _command(draft: Draft) -> list[str]:
+    processes = max(1, podspec.gpus_per_node(draft))
+    return ["accelerate", "launch", f"--num_processes={processes}", "fine_tuning.py"]
+
+
+def _env(preset: Preset) -> list[dict[str, str]]:
+    env = {
+        "RECONCILER_SETTINGS": f"{podspec.SETTINGS_PATH}/settings.json",
+        "YAML_FILE_PATH": f"{podspec.SETTINGS_PATH}/training_config.yaml",
+        "DATASET_FOLDER_PATH": "/mnt/data",
+    }
+    if preset.tuning is not None and preset.tuning.target_modules:
+        env["DEFAULT_TARGET_MODULES"] = ",".join(preset.tuning.target_modules)
+    return [{"name": name, "value": value} for name, value in env.items()]
+
+
+def _volumes(tuning: Tuning) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    source = tuning.input.volume_source or {"emptyDir": {}}
+    results = tuning.output.volume_source or {"emptyDir": {}}
+    volumes: list[dict[str, Any]] = [{"name": "data", **source}, {"name": "results", **results}]
+    mounts: list[dict[str, Any]] = [
+        {"name": "data", "mountPath": "/mnt/data"},
+        {"name": "results", "mountPath": "/mnt/results"},
+    ]
+    if tuning.output.image_push_secret:
+        item = {"key": ".dockerconfigjson", "path": "config.json"}
+        secret = {"secretName": tuning.output.image_push_secret, "items": [item]}
+        volumes.append({"name": "push-secret", "secret": secret})
+        mounts.append({"name": "push-secret", "mountPath": _PUSH_SECRET, "readOnly": True})
+    return volumes, mounts
+
+
+def _downloader(tuning: Tuning) -> dict[str, Any]:
+    """Fetches each URL into its own file, named by number: two equal base names never collide."""
+    fetches = [
+        part
+        for number, url in enumerate(tuning.input.urls)
+        for part in ("--output", f"/mnt/data/{number:03d}-{file_name(url)}", url)
+    ]
+    options = ["--fail", "--location", "--retry", "5", "--retry-all-errors", "--proto", "=http,https"]
+    return {
+        "name": "downloader",
+        "image": _DOWNLOADER_IMAGE,
+        "command": ["curl", *options, *fetches],
+        "volumeMounts": [{"name": "data", "mountPath": "/mnt/data"}],
+    }
+
+
+def file_name(url: str) -> str:
+    """The last part of a URL's path, without its query; `data` where that is empty."""
+    path = url.partition("://")[2].partition("#")[0].partition("?")[0]
+    last = path.rpartition("/")[2] if "/" in path else ""
+    kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in last)
+    return kept[-100:].lstrip(".") or "data"
+
+
+def _tuning(draft: Draft) -> Tuning:
+    assert draft.workspace.tuning is not None
+    return draft.workspace.tuning

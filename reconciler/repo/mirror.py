@@ -1,0 +1,108 @@
+"""Reading one ref of one repository: what changed, file contents, commits.
+
+Every method blocks; call them with `asyncio.to_thread`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import pygit2
+from pygit2.enums import SortMode
+
+from ..model.settings import GitCredentials
+from .errors import MissingRef, TooLarge, redacted
+from .remote import local_path
+from .store import open_store
+from .trees import FileChange, differences, subtree
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """`time` is when it was committed, in seconds since the epoch; anyone can write any time there."""
+
+    sha: str
+    author_name: str
+    author_email: str
+    time: float
+    message: str
+
+
+class Mirror:
+    """A bare, disposable copy of one ref of one repository; or a view of a local repository."""
+
+    def __init__(self, cache: Path, url: str, ref: str, credentials: GitCredentials, timeout: float) -> None:
+        self.url = redacted(url)
+        self.local = local_path(url)
+        """The repository's folder where it is on this machine."""
+        self._store = open_store(cache, url, ref, credentials, timeout)
+
+    @property
+    def rebuilds(self) -> int:
+        """How often the copy was thrown away and made anew."""
+        return self._store.rebuilds
+
+    def fetch(self) -> str:
+        """The commit the ref is at now; raises MissingRef, NotPermitted or Unavailable."""
+        sha = self._store.fetch()
+        if sha is None:
+            raise MissingRef(f"{self.url} has no {self._store.ref}; push it, or correct `ref`")
+        return sha
+
+    def has(self, commit: str) -> bool:
+        """Whether a commit's objects are here, so that something can be compared with it."""
+        with self._store.objects() as repo:
+            return commit in repo
+
+    def changes(self, old: str | None, new: str, within: Sequence[str] = ()) -> list[FileChange]:
+        """Files that differ between two commits, by path, under the folders `within` (none: everywhere).
+
+        Trees are compared, so history does not matter; an `old` that is not here counts as empty.
+        """
+        with self._store.objects() as repo:
+            before, after = _tree(repo, old), repo[new].tree
+            return sorted(
+                (
+                    change
+                    for folder in _outermost(within)
+                    for change in differences(repo, subtree(before, folder), subtree(after, folder), folder)
+                ),
+                key=lambda change: change.path,
+            )
+
+    def read(self, blob: str, limit: int) -> bytes:
+        """A file's content; raises TooLarge above `limit` bytes, before any of it is loaded."""
+        with self._store.objects() as repo:
+            _, size = repo.odb.read_header(blob)
+            if size > limit:
+                raise TooLarge(f"the file has {size} bytes; {limit} are allowed")
+            content: bytes = repo[blob].data
+            return content
+
+    def commits(self, new: str, hide: str | None, limit: int = 1000) -> list[Commit]:
+        """Commits reachable from `new` but not from `hide`, newest first, as far as they are here."""
+        with self._store.objects() as repo:
+            walker = repo.walk(new, SortMode.TOPOLOGICAL | SortMode.TIME)
+            if hide is not None and hide in repo:
+                walker.hide(hide)
+            return [_commit(found) for found in islice(walker, limit)]
+
+
+def _tree(repo: pygit2.Repository, commit: str | None) -> pygit2.Tree | None:
+    found = repo.get(commit) if commit else None
+    return found.tree if found is not None else None
+
+
+def _commit(found: pygit2.Commit) -> Commit:
+    message = found.raw_message.decode(errors="replace")
+    return Commit(str(found.id), found.author.name, found.author.email, float(found.commit_time), message)
+
+
+def _outermost(folders: Sequence[str]) -> Iterator[str]:
+    """Folders that lie in none of the others; the root where there are none."""
+    wanted = {folder.strip("/") for folder in folders} or {""}
+    for folder in wanted:
+        parents = {"", *(folder[:end] for end, letter in enumerate(folder) if letter == "/")} - {folder}
+        if not parents & wanted:
+            yield folder
