@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -41,6 +41,7 @@ from .repo.mirror import Mirror
 from .repo.writer import Branch
 from .sources import specs
 from .sources.catalog import load as load_catalogues
+from .sources.catalog import templates
 from .sources.git import GitSource
 from .statusref import StatusRef
 from .web import Probes, serve
@@ -76,12 +77,6 @@ def context(settings: Settings, id: str, catalogues: Catalogues) -> Context:
         images=settings.images,
         templates=tuple(templates().items()),
     )
-
-
-def templates() -> Mapping[str, str]:
-    """Default training configuration by method."""
-    folder = data.path("presets/config")
-    return {method: (folder / f"{method}.yaml").read_text() for method in ("lora", "qlora")}
 
 
 def prices(catalogues: Catalogues) -> dict[str, float]:

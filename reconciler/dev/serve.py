@@ -49,7 +49,7 @@ class Options:
     """Inputs of a world. `clock` is simulated time's, `stages` a file of pod stages."""
 
     seed: int = 0
-    speed: Speed = Speed()
+    speed: Speed = field(default_factory=Speed)
     clock: Clock = field(default_factory=LoopClock)
     stages: Path = DEFAULT_STAGES
 

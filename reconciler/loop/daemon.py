@@ -103,8 +103,8 @@ class Daemon:
     async def _take(self, declarations: Declarations) -> None:
         before = self.desired
         self.desired = resolve(declarations, self._context, self._memo)
-        telemetry.revision_seen(self.desired, time.time())
         changed = changed_between(before, self.desired)
+        self.world.rollout.begin(self.desired.revision, changed, time.time() if before else None)
         log.info("revision", revision=self.desired.revision, changed=len(changed))
         await self._take_acknowledgements()
         if before is None:
@@ -187,7 +187,7 @@ class Daemon:
             self._again(scope, 10.0)
             return
         self.last_cycle = time.time()
-        telemetry.cycle(report, time.monotonic() - started, full=full)
+        telemetry.cycle(report.applied, time.monotonic() - started, full=full)
         self._set_timers(report)
         self._after_pools()
 

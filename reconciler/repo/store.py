@@ -127,7 +127,7 @@ class CachedStore:
         if not self.folder.exists():
             repo = pygit2.init_repository(str(self.folder), bare=True)
             repo.config[_SOURCE] = self._source
-            repo.config["http.followRedirects"] = "false"  # a redirect could carry the token elsewhere
+            repo.config["http.followRedirects"] = "false"  # none to another host, with our token
             return repo
         for lock in _stale_locks(self.folder):
             lock.unlink(missing_ok=True)

@@ -65,6 +65,13 @@ class GitSource:
             async for _ in moves:
                 yield
 
+    async def messages_since(self, revision: str) -> Sequence[str]:
+        """Messages of the commits that came after `revision`, newest first, as far as they are here."""
+        if self.current is None:
+            return []
+        found = await asyncio.to_thread(self._mirror.commits, self.current.revision, revision)
+        return [commit.message for commit in found]
+
     def _refreshed(self) -> Declarations:
         """In a thread that a cancelled caller leaves running: what is kept changes here, all at once."""
         with self._reading:
