@@ -10,6 +10,8 @@ import os
 import ssl
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import yaml
 from kubernetes.aio.client import Configuration
@@ -33,6 +35,7 @@ class Access:
         self._configuration = configuration
         self._renewing = asyncio.Lock()
         self._renewed = float("-inf")
+        self._proxy = _environment_proxy(self.server)
         self.tls: ssl.SSLContext = RESTClientObject(configuration).ssl_context
 
     @classmethod
@@ -46,7 +49,8 @@ class Access:
 
     @property
     def proxy(self) -> str | None:
-        return self._configuration.proxy or None
+        """The kubeconfig's, else the environment's (`HTTPS_PROXY`, `NO_PROXY`)."""
+        return self._configuration.proxy or self._proxy
 
     @property
     def server_hostname(self) -> str | None:
@@ -97,6 +101,11 @@ async def _check_plugin(loader: object, configuration: Configuration) -> None:
     except _BROKEN as error:
         raise NotPermitted(f"the kubeconfig's credential plugin failed: {_line(error)}") from error
     raise NotPermitted("the kubeconfig's credential plugin gave neither a token nor a certificate")
+
+
+def _environment_proxy(server: str) -> str | None:
+    url = urlsplit(server)
+    return None if proxy_bypass(url.netloc) else getproxies().get(url.scheme)
 
 
 def _line(error: BaseException) -> str:

@@ -28,6 +28,7 @@ from .wire import OnRequest, Patience, Wire
 PAGE = 500
 """Objects asked for at a time."""
 
+_OURS = {"fieldManager": names.MANAGER}
 _JSON = {"Content-Type": "application/json"}
 _APPLY = {"Content-Type": "application/apply-patch+yaml"}
 _MERGE = {"Content-Type": "application/merge-patch+json"}
@@ -149,7 +150,7 @@ class Client:
         """Raises Conflict where the name is taken."""
         key, kind = self._typed(manifest)
         call = replace(_call("create", "POST", kind, key), path=kind.path(key.namespace))
-        return await self._object(replace(call, headers=_JSON, body=orjson.dumps(manifest)))
+        return await self._object(replace(call, params=_OURS, headers=_JSON, body=orjson.dumps(manifest)))
 
     async def apply(self, manifest: Manifest, *, subresource: str = "", impersonate: str = "") -> Manifest:
         """Forced server-side apply as our field manager.
@@ -158,7 +159,7 @@ class Client:
         """
         key, kind = self._typed(manifest)
         call = _call("patch", "PATCH", kind, key, subresource)
-        params = {"fieldManager": names.MANAGER, "force": "true"}
+        params = {**_OURS, "force": "true"}
         headers = {**_APPLY, **({"Impersonate-User": _user(impersonate)} if impersonate else {})}
         return await self._object(replace(call, params=params, headers=headers, body=orjson.dumps(manifest)))
 
@@ -166,14 +167,13 @@ class Client:
         """Raises Conflict where the manifest's resourceVersion is not the live one."""
         key, kind = self._typed(manifest)
         call = _call("update", "PUT", kind, key, subresource)
-        return await self._object(replace(call, headers=_JSON, body=orjson.dumps(manifest)))
+        return await self._object(replace(call, params=_OURS, headers=_JSON, body=orjson.dumps(manifest)))
 
     async def merge_patch(
         self, key: ObjectKey, body: Mapping[str, Any], *, subresource: str = ""
     ) -> Manifest:
         call = _call("patch", "PATCH", self.kind(key.kind), key, subresource)
-        params = {"fieldManager": names.MANAGER}
-        return await self._object(replace(call, params=params, headers=_MERGE, body=orjson.dumps(body)))
+        return await self._object(replace(call, params=_OURS, headers=_MERGE, body=orjson.dumps(body)))
 
     async def delete(
         self,

@@ -23,9 +23,9 @@ def trimmed(manifest: Manifest) -> Manifest:
 
 def _metadata(manifest: Manifest) -> dict[str, Any]:
     metadata = dict(manifest.get("metadata") or {})
-    managed = metadata.pop("managedFields", None)
+    managed = [entry for entry in metadata.pop("managedFields", None) or [] if _tells_of_drift(entry)]
     if managed and manifest.get("kind") in _OWNERSHIP_MATTERS:
-        metadata["managedFields"] = [entry for entry in managed if _tells_of_drift(entry)]
+        metadata["managedFields"] = managed
     annotations = metadata.get("annotations")
     if annotations and _LAST_APPLIED in annotations:
         metadata["annotations"] = {k: v for k, v in annotations.items() if k != _LAST_APPLIED}

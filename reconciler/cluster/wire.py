@@ -60,18 +60,30 @@ class Wire:
             connector=aiohttp.TCPConnector(limit=0, ssl=access.tls),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "identity"},
-            trust_env=True,
         )
 
     async def send(self, call: Call) -> bytes:
         """The answer's body. Raises an error of `reconciler.errors` for anything but success."""
+        try:
+            return await self._try(call)
+        except Transient as error:
+            return await self._try_again(call, [error])
+
+    async def _try_again(self, call: Call, failed: list[Transient]) -> bytes:
+        """Apart, since the machinery of retrying costs as much as a request, and most need none."""
+
+        async def attempt() -> bytes:
+            if failed:
+                raise failed.pop()
+            return await self._try(call)
+
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(Transient),
             wait=_pause,
             stop=stop_before_delay(self._patience.total),
             reraise=True,
         )
-        return await retrying(self._try, call)
+        return await retrying(attempt)
 
     async def _try(self, call: Call) -> bytes:
         timeout = aiohttp.ClientTimeout(
@@ -101,11 +113,12 @@ class Wire:
         self, call: Call, timeout: aiohttp.ClientTimeout
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
         began, status = time.monotonic(), 0
+        url = URL(self._access.server + call.path, encoded=True)
         credentials = await self._access.authorization()
         try:
             async with self._session.request(
                 call.method,
-                URL(self._access.server + call.path, encoded=True).update_query(dict(call.params)),
+                url.update_query(dict(call.params)) if call.params else url,
                 data=call.body,
                 headers={**call.headers, **({"Authorization": credentials} if credentials else {})},
                 timeout=timeout,

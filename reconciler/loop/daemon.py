@@ -18,8 +18,12 @@ from ..planning.resolve import Memo, resolve
 from ..provisioners import Provisioner
 from .cycle import Report, World, reconcile_once
 from .ledger import acknowledged
+from .wakeups import Wakeups
 
 log = structlog.get_logger(__name__)
+
+LONGEST_CYCLE = 600.0
+"""Seconds after which a cycle that has not ended makes the daemon unhealthy."""
 
 BATCH = 0.01
 """Seconds in which wake-ups are gathered into one cycle."""
@@ -34,8 +38,11 @@ class Source(Protocol):
 
 
 class Daemon:
-    def __init__(self, world: World, source: Source, context: Context, timing: Timing) -> None:
+    def __init__(
+        self, world: World, source: Source, context: Context, timing: Timing, wakeups: Wakeups
+    ) -> None:
         self.world = world
+        self.wakeups = wakeups
         self.desired: Desired | None = None
         self.source_error = ""
         self.last_cycle = 0.0
@@ -43,26 +50,25 @@ class Daemon:
         self._context = context
         self._timing = timing
         self._memo: Memo = {}
-        self._dirty: set[WorkspaceId] = set()
-        self._full = False
-        self._wake = asyncio.Event()
+        self._cycle_began = 0.0
         self._timers: dict[WorkspaceId, asyncio.TimerHandle] = {}
         self._look = asyncio.Event()
 
-    # --- wake-ups
+    # --- what probes ask
 
-    def mark(self, ids: Iterable[WorkspaceId]) -> None:
-        new = set(ids)
-        if new:
-            self._dirty |= new
-            self._wake.set()
+    @property
+    def hangs(self) -> bool:
+        """Whether one cycle has been going on for longer than any should."""
+        return self._cycle_began > 0 and time.monotonic() - self._cycle_began > LONGEST_CYCLE
 
-    def mark_all(self) -> None:
-        self._full = True
-        self._wake.set()
-
-    def look_at_cloud(self) -> None:
-        self._look.set()
+    @property
+    def missing(self) -> list[str]:
+        """What a first plan still waits for; empty once there was one."""
+        if self.last_cycle:
+            return []
+        if self.desired is None:
+            return [self.source_error or "the source has not been read yet"]
+        return ["nothing has been planned yet"]
 
     # --- the tasks
 
@@ -102,8 +108,8 @@ class Daemon:
         log.info("revision", revision=self.desired.revision, changed=len(changed))
         await self._take_acknowledgements()
         if before is None:
-            self.mark_all()
-        self.mark(changed | (self.world.view.fleet.keys() - self.desired.workspaces.keys()))
+            self.wakeups.mark_all()
+        self.wakeups.mark(changed | (self.world.view.fleet.keys() - self.desired.workspaces.keys()))
 
     async def _take_acknowledgements(self) -> None:
         since = self.world.ledger.oldest_revision
@@ -116,7 +122,7 @@ class Daemon:
         members = await self.world.ledger.acknowledge(fingerprint, time.time())
         if members:
             log.info("acknowledged", group=fingerprint, members=len(members))
-            self.mark(WorkspaceId.parse(m.partition(" ")[2]) for m in members)
+            self.wakeups.mark(WorkspaceId.parse(m.partition(" ")[2]) for m in members)
 
     async def _follow_cloud(self) -> None:
         """Looks when something was asked of the cloud, often while pools change, rarely otherwise."""
@@ -144,27 +150,28 @@ class Daemon:
             telemetry.driver_failed(name, error.reason)
             log.warning("driver unreadable", driver=name, reason=error.reason, message=str(error))
         if was_unseen != (name in self.world.view.drivers_unseen):
-            self.mark_all()
+            self.wakeups.mark_all()
 
     async def _full_passes(self) -> None:
         while True:
             await asyncio.sleep(self._timing.full_pass_seconds)
-            self.mark_all()
+            self.wakeups.mark_all()
 
     async def _cycles(self) -> None:
         while True:
-            await self._wake.wait()
+            await self.wakeups.wait()
             await asyncio.sleep(BATCH)
-            self._wake.clear()
-            if self.desired is not None:
+            if self.desired is None:
+                self.wakeups.take()
+            else:
+                self._cycle_began = time.monotonic()
                 await self._cycle(self.desired)
+                self._cycle_began = 0.0
 
     # --- one cycle
 
     async def _cycle(self, desired: Desired) -> None:
-        full, marked = self._full, frozenset(self._dirty)
-        self._full = False
-        self._dirty.clear()
+        marked, full = self.wakeups.take()
         scope = marked | everything(desired, self.world) if full else marked
         started = time.monotonic()
         try:
@@ -185,12 +192,12 @@ class Daemon:
         self._after_pools()
 
     def _again(self, scope: Iterable[WorkspaceId], seconds: float) -> None:
-        asyncio.get_running_loop().call_later(seconds, self.mark, list(scope))
+        asyncio.get_running_loop().call_later(seconds, self.wakeups.mark, list(scope))
 
     def _after_pools(self) -> None:
         if self.world.hands.touched_drivers:
             self.world.hands.touched_drivers.clear()
-            self.look_at_cloud()
+            self._look.set()
 
     def _set_timers(self, report: Report) -> None:
         for id in report.scope:
@@ -198,7 +205,7 @@ class Daemon:
                 timer.cancel()
         loop = asyncio.get_running_loop()
         for id, seconds in due_times(report, self.world).items():
-            self._timers[id] = loop.call_later(seconds, self.mark, (id,))
+            self._timers[id] = loop.call_later(seconds, self.wakeups.mark, (id,))
 
 
 def due_times(report: Report, world: World) -> dict[WorkspaceId, float]:

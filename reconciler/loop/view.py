@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..cluster.cache import Cache, Selection
-from ..cluster.feed import NOT_SERVED
 from ..model import names
 from ..model.names import ObjectKey, WorkspaceId
 from ..model.settings import Engine
@@ -127,7 +126,7 @@ class View:
     @property
     def _not_served(self) -> set[str]:
         assert self.cache is not None
-        return {kind for kind, why in self.cache.unseen.items() if why == NOT_SERVED}
+        return {kind for kind, why in self.cache.unseen.items() if why == "not served"}
 
     def observed(self, scope: Iterable[WorkspaceId], desired: Desired, now: float) -> Observed:
         """Slices for `scope`, and the fleet brought up to date for it."""

@@ -11,11 +11,11 @@ Path = tuple[str | int, ...]
 
 
 def dotted(path: Path) -> str:
-    """`inference.adapters[0].source`; a key that itself has dots goes into brackets."""
+    """`inference.adapters[0].source`; a key that itself has dots goes into brackets, and is cut when long."""
     text = ""
     for part in path:
-        if isinstance(part, int) or not part.replace("-", "").replace("_", "").isalnum():
-            text += f"[{part}]"
+        if isinstance(part, int) or not part.replace("-", "").replace("_", "").isalnum() or len(part) > 80:
+            text += f"[{shown(part)}]"
         else:
             text += f".{part}" if text else part
     return text

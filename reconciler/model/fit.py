@@ -71,7 +71,7 @@ def _preset(workspace: Workspace, catalogues: Catalogues) -> Findings:
 
 
 def _access(workspace: Workspace, catalogues: Catalogues) -> Findings:
-    """A private-only preset needs `accessMode: private` (rule 10 of Kaito 0.3.2)."""
+    """A private-only preset needs `accessMode: private`, as Kaito has it."""
     preset = catalogues.presets.get(workspace.preset_name)
     choice = workspace.preset
     if preset and choice and preset.access == "private" and choice.access_mode != "private":
@@ -110,7 +110,7 @@ def _instance_type(workspace: Workspace, catalogues: Catalogues) -> Findings:
 
 
 def _short(workspace: Workspace, catalogues: Catalogues) -> Findings:
-    """GPUs and their memory suffice for inference (rule 3 of Kaito 0.3.2); equality is enough.
+    """GPUs and their memory suffice for inference by Kaito's three checks; equality is enough.
 
     Tuning is not held to it: Kaito never checks it, and its own examples tune on 16 GiB.
     """
@@ -135,4 +135,4 @@ def _shortages(count: int, preset: Preset, sku: Sku) -> Iterator[str]:
 
 
 def _or_known(near: str, what: str) -> str:
-    return f"did you mean {near}?" if near else f"use a {what} of the catalogue"
+    return f"did you mean {near}?" if near else f"use one of the {what}s in the catalogue"

@@ -79,12 +79,13 @@ def _part_fault(part: str) -> str:
 
 
 def url_fault(text: str) -> str:
-    """An http or https URL with a host and without a user name or password."""
-    if _URL.fullmatch(text):
-        return ""
-    if re.match(r"https?://[^/?#]*@", text, re.IGNORECASE):
-        return "a URL in Git must not carry a user name or password"
-    return "it must be an http or https URL without spaces"
+    """An http or https URL with a host."""
+    return "" if _URL.fullmatch(text) else "it must be an http or https URL without spaces"
+
+
+def has_login(url: str) -> bool:
+    """A user name or password in a URL: not to be repeated to anyone."""
+    return bool(re.match(r"[a-z][a-z0-9+.-]*://[^/?#]*@", url, re.IGNORECASE))
 
 
 def placeholder(text: str) -> str:

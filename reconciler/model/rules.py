@@ -1,9 +1,8 @@
 """The rules a Workspace must keep beyond its shape, one small check each.
 
 `faults` needs the document alone; `problems` and `warnings` also need the catalogues. Every check
-yields its findings, so that one look at a file shows all that is wrong with it. The numbers in the
-docstrings are those of Kaito's create validation as listed by field in its webhook; the same rules
-hold for an update here, where Kaito checks less.
+yields its findings, so that one look at a file shows all that is wrong with it. The rules are those
+of Kaito's create validation and hold here for every commit; Kaito checks less on an update.
 """
 
 import math
@@ -219,7 +218,12 @@ def tuning_input(workspace: Workspace) -> Findings:
         rule = "exactly one of urls, volumeSource and image is required"
         yield finding(("tuning", "input"), None, rule, "give one of them")
     for i, url in enumerate(source.urls):
-        yield from _match(grammar.url_fault, ("tuning", "input", "urls", i), url, "use an http or https URL")
+        at = ("tuning", "input", "urls", i)
+        if grammar.has_login(url):
+            rule = "a URL in Git must not carry a user name or password"
+            yield finding(at, None, rule, "remove it, and change that password")
+        else:
+            yield from _match(grammar.url_fault, at, url, "use an http or https URL")
     yield from _source(("tuning", "input"), source, key="")
 
 

@@ -8,7 +8,7 @@ adapters' strengths reach the server, pods stay on their own nodes.
 import json
 from typing import Any
 
-from ..model import names
+from ..model import fit, names
 from ..model.preset import Preset, Server
 from ..model.workspace import Adapter, DataSource
 from ..model.world import DesiredObject
@@ -125,9 +125,7 @@ def _flags(params: dict[str, str]) -> list[str]:
 
 
 def _server(draft: Draft, preset: Preset) -> Server:
-    wanted = draft.workspace.metadata.annotations.get(names.RUNTIME, "")
-    servers = preset.inference.servers
-    return next((s for runtime, s in servers.items() if runtime == wanted), next(iter(servers.values())))
+    return preset.inference.servers[fit.runtime(draft.workspace, preset)]
 
 
 def _puller(source: DataSource) -> dict[str, Any]:

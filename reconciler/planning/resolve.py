@@ -6,7 +6,7 @@ A file with a problem quarantines itself alone: its workspaces are neither chang
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from ..model import rules
+from ..model import fit
 from ..model.declared import Declaration, Declarations, ParsedFile
 from ..model.names import WorkspaceId
 from ..model.workspace import Problem, Workspace
@@ -124,16 +124,15 @@ def _config_text(
 def _build(
     workspace: Workspace, config: str | None, origin: Origin, context: Context
 ) -> DesiredWorkspace | tuple[Problem, ...]:
-    problems = [
-        Problem(origin.path, origin.line, *found) for found in rules.problems(workspace, context.catalogues)
-    ]
+    found = fit.problems(workspace, context.catalogues)
+    problems = [finding.problem(origin.path, origin.line) for finding in found]
     if config is None:
         problems.append(_missing_config(workspace, origin))
     if problems:
         return tuple(problems)
     draft = Draft(context, workspace, config or "")
     built = _native(draft, origin) if context.engine == "native" else _delivered(draft, origin)
-    warnings = tuple(rules.warnings(workspace, context.catalogues))
+    warnings = fit.warnings(workspace, context.catalogues)
     return replace(built, warnings=warnings)
 
 

@@ -16,8 +16,7 @@ from typing import Protocol
 import pygit2
 from pygit2.enums import RepositoryOpenFlag
 
-from reconciler.model.settings import GitCredentials
-
+from ..model.settings import GitCredentials
 from .auth import isolate
 from .errors import Damaged, redacted, translated
 from .remote import Remote, full_ref, local_path
@@ -128,7 +127,7 @@ class CachedStore:
         if not self.folder.exists():
             repo = pygit2.init_repository(str(self.folder), bare=True)
             repo.config[_SOURCE] = self._source
-            repo.config["http.followRedirects"] = "false"  # a redirect could carry the token elsewhere
+            repo.config["http.followRedirects"] = "false"  # none to another host, with our token
             return repo
         for lock in _stale_locks(self.folder):
             lock.unlink(missing_ok=True)

@@ -35,10 +35,9 @@ def _entries(folder: Path, model: type[T]) -> Iterator[T]:
     for file in sorted(folder.glob("*.yaml")):
         content = file.read_bytes()
         stream = yaml_loader.load(content)
+        for fault in filter(None, (stream.fault, *(f for d in stream.documents for f in d.faults))):
+            raise InvalidSpec(f"{file}:{fault.line}: {fault.rule}")
         for index, document in enumerate(stream.documents):
-            for fault in (stream.fault, *document.faults):
-                if fault:
-                    raise InvalidSpec(f"{file}:{fault.line}: {fault.rule}")
             try:
                 yield model.model_validate(document.value)
             except ValidationError as error:

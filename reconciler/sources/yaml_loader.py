@@ -23,12 +23,12 @@ from yaml.events import (
     StreamEndEvent,
 )
 
+from ..model.finding import Path
+
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
 MAX_DOCUMENTS = 500
 MAX_NODES = 100_000
-
-Path = tuple[str | int, ...]
 
 Event = Any
 """A libyaml event. The stubs do not know that the C parser always sets marks and anchors."""
@@ -292,9 +292,10 @@ class _Reader:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         said = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
         position = getattr(error, "position", 0) or 0
-        line = mark.line + 1 if mark else self._text.count("\n", 0, position) + 1
+        line = mark.line if mark else self._text.count("\n", 0, position)
+        last = self._text.rstrip().count("\n")
         rule = f"the file is not valid YAML: {str(said)[:200]}"
-        raise _Stop(line, rule, "check indentation, quotes and colons near this line")
+        raise _Stop(min(line, last) + 1, rule, "check indentation, quotes and colons near this line")
 
 
 def _stop(event: Event, rule: str, remedy: str) -> NoReturn:

@@ -104,3 +104,12 @@ async def patient(script: Script, tmp_path: Path) -> AsyncIterator[Client]:
     client = await Client.connect(settings)
     yield client
     await client.close()
+
+
+@pytest.fixture
+async def client(kubeconfig: Path) -> AsyncIterator[Client]:
+    """A client of the development API server."""
+    client = await Client.connect(ClusterSettings(kubeconfig=kubeconfig))
+    await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ai"}})
+    yield client
+    await client.close()

@@ -16,7 +16,10 @@ from reconciler.model.settings import ClusterSettings
 CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "ai"}, "data": {}}
 KEY = ObjectKey("ConfigMap", "ai", "a")
 
-RBAC = 'configmaps "a" is forbidden: User "u" cannot patch resource "configmaps" in API group "" in the namespace "ai"'
+RBAC = (
+    'configmaps "a" is forbidden: User "u" cannot patch resource "configmaps" '
+    'in API group "" in the namespace "ai"'
+)
 TERMINATING = {"details": {"causes": [{"reason": "NamespaceTerminating"}]}, "reason": "Forbidden"}
 
 REFUSALS = {
@@ -41,9 +44,14 @@ REFUSALS = {
         "page not found",
     ),
     "an unknown field in an apply comes as a 500": (
-        status(500, "failed to create typed patch object: .spec.foo: field not declared in schema"),
+        status(500, "failed to create typed patch object (ai/a): .spec.foo: field not declared in schema"),
         InvalidSpec,
         ".spec.foo",
+    ),
+    "a value of the wrong type in an apply does too": (
+        status(500, "failed to create typed patch object (ai/a): .spec.x: expected string, got &{7}"),
+        InvalidSpec,
+        "expected string",
     ),
     "a redirect is not followed": (web.Response(status=307, headers={"Location": "/x"}), Unavailable, "307"),
     "an answer that is no JSON": (

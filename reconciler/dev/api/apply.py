@@ -31,11 +31,8 @@ NOT_OWNED: FieldSet = {
     "f:kind": {},
     "f:metadata": {
         ".": {},
-        **{
-            "f:" + name: {}
-            for name in ("name", "namespace", "creationTimestamp", "selfLink", "uid", "generation")
-            + ("managedFields", "resourceVersion", "clusterName")
-        },
+        **{f"f:{name}": {} for name in ("name", "namespace", "uid", "selfLink", "creationTimestamp")},
+        **{f"f:{name}": {} for name in ("generation", "managedFields", "resourceVersion", "clusterName")},
     },
 }
 

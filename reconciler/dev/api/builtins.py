@@ -28,7 +28,14 @@ def _fill(target: Object, **defaults: Any) -> None:
         target.setdefault(name, value)
 
 
-ADMITTED = ("tolerations", "priority", "preemptionPolicy", "serviceAccountName", "enableServiceLinks", "nodeName")
+ADMITTED = (
+    "tolerations",
+    "priority",
+    "preemptionPolicy",
+    "serviceAccountName",
+    "enableServiceLinks",
+    "nodeName",
+)
 
 
 def _pod(old: Object, obj: Object) -> None:
@@ -199,7 +206,7 @@ def _service(old: Object, obj: Object) -> None:
 
 
 def _address(uid: str) -> str:
-    """An address in 10.96.0.0/16 by the object's uid; two services may share one, and nothing routes to it."""
+    """An address in 10.96.0.0/16 by the object's uid; two may share one, for nothing routes there."""
     number = 10 + int(uid[:8], 16) % 65_000
     return f"10.96.{number >> 8}.{number & 255}"
 

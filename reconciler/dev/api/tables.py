@@ -112,7 +112,9 @@ def columns_of(resource: Resource) -> list[Column]:
         declared = [_declared(column) for column in resource.columns]
         return [name, *(declared or [age])]
     chosen = COLUMNS.get(resource.plural, ())
-    return [name, *chosen, age] if resource.plural != "events" else list(chosen)
+    if resource.plural in ("events", "customresourcedefinitions"):
+        return [name, *chosen] if resource.plural != "events" else list(chosen)
+    return [name, *chosen, age]
 
 
 def _declared(column: Object) -> Column:

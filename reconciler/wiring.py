@@ -1,0 +1,249 @@
+"""Settings into a running daemon: the one place that names concrete parts."""
+
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+import yaml
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from . import data, telemetry
+from .cluster.apply import cluster_id
+from .cluster.cache import Cache
+from .cluster.client import Client
+from .cluster.lease import Leadership
+from .cluster.state import StateStore
+from .config import Settings
+from .errors import Unavailable
+from .loop.cycle import World
+from .loop.daemon import Daemon
+from .loop.execute import Hands
+from .loop.ledger import Ledger
+from .loop.planner import Planner
+from .loop.view import View, selections
+from .loop.wakeups import Wakeups
+from .model import names
+from .model.catalogues import Catalogues
+from .model.names import ObjectKey, WorkspaceId
+from .model.policy import Policy
+from .model.settings import SimulatedProvisioner
+from .model.world import Manifest
+from .planning.manifests import Context
+from .provisioners import Provisioner
+from .provisioners.simulated import Simulated
+from .publish import Channel, ClusterStatus, Events, Publisher
+from .repo.mirror import Mirror
+from .repo.writer import Branch
+from .sources import specs
+from .sources.catalog import load as load_catalogues
+from .sources.git import GitSource
+from .statusref import StatusRef
+from .web import Probes, serve
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Running:
+    """A daemon on its way; `port` is where metrics and probes are served."""
+
+    daemon: Daemon
+    port: int
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """Builds everything, starts it, and takes it down again in reverse order."""
+    async with AsyncExitStack() as open_parts:
+        parts = _Parts(settings, open_parts)
+        yield await parts.start()
+
+
+def context(settings: Settings, id: str, catalogues: Catalogues) -> Context:
+    """What resolving needs; `id` is the cluster's."""
+    return Context(
+        cluster_id=id,
+        catalogues=catalogues,
+        engine=settings.engine,
+        driver=settings.provisioner.driver if settings.provisioner else "",
+        tenants=settings.tenants,
+        images=settings.images,
+        templates=tuple(templates().items()),
+    )
+
+
+def templates() -> Mapping[str, str]:
+    """Default training configuration by method."""
+    folder = data.path("presets/config")
+    return {method: (folder / f"{method}.yaml").read_text() for method in ("lora", "qlora")}
+
+
+def prices(catalogues: Catalogues) -> dict[str, float]:
+    return {sku.name: sku.price.dollars_per_hour for sku in catalogues.skus if sku.price is not None}
+
+
+def crd() -> Manifest:
+    manifest: Manifest = yaml.safe_load(data.path(f"schemas/crds/{names.CRD_NAME}.yaml").read_text())
+    return manifest
+
+
+def git_source(settings: Settings) -> GitSource:
+    source = settings.source
+    cache = settings.cache / "source"
+    mirror = Mirror(cache, source.url, source.ref, source.credentials, source.timeout_seconds)
+    return GitSource(mirror, source.paths, specs.parse, source.poll_seconds)
+
+
+def provisioners(settings: Settings) -> dict[str, Provisioner]:
+    match settings.provisioner:
+        case SimulatedProvisioner() as simulated:
+            return {"simulated": Simulated(simulated)}
+    return {}
+
+
+class _Parts:
+    """The steps of a start, each registering its own end."""
+
+    def __init__(self, settings: Settings, open_parts: AsyncExitStack) -> None:
+        self.settings = settings
+        self.open = open_parts
+        self.wakeups = Wakeups()
+        self.catalogues = load_catalogues()
+
+    async def start(self) -> Running:
+        probes = _Readiness()
+        web = await serve(self.settings.web, probes.probes)
+        self.open.push_async_callback(web.close)
+        client = await self._client()
+        id = await _patiently(lambda: cluster_id(client))
+        view = View(id, self.wakeups.mark, prices(self.catalogues))
+        view.cache = await self._cache(client, view)
+        world = await self._world(client, view)
+        source = git_source(self.settings)
+        made_of = context(self.settings, id, self.catalogues)
+        daemon = Daemon(world, source, made_of, self.settings.timing, self.wakeups)
+        await self._publisher(client, world, view)
+        await self._leadership(client, world)
+        probes.daemon = daemon
+        log.info("started", cluster=self.settings.cluster, engine=self.settings.engine, port=web.port)
+        return Running(daemon, web.port)
+
+    async def _client(self) -> Client:
+        client = await Client.connect(
+            self.settings.kubernetes, user_agent="reconciler", on_request=telemetry.request
+        )
+        self.open.push_async_callback(client.close)
+        return client
+
+    async def _cache(self, client: Client, view: View) -> Cache:
+        cache = Cache(
+            client, selections(self.settings.engine), view.on_change, self.wakeups.mark_all, retry_seconds=5.0
+        )
+        await cache.start()
+        self.open.push_async_callback(cache.close)
+        await cache.synced()
+        return cache
+
+    async def _world(self, client: Client, view: View) -> World:
+        assert view.cache is not None
+        drivers = provisioners(self.settings)
+        for driver in drivers.values():
+            self.open.push_async_callback(driver.close)
+        writes = self.settings.mode != "observe"
+        ledger = Ledger(StateStore(client, self.settings.kubernetes.namespace) if writes else None)
+        await _patiently(ledger.load)
+        policy = Policy(
+            cluster_id=view.cluster_id,
+            engine=self.settings.engine,
+            mode=self.settings.mode,
+            limits=self.settings.limits,
+            timing=self.settings.timing,
+            prices=prices(self.catalogues),
+        )
+        hands = Hands(client, view.cache, view.facts, drivers, crd())
+        return World(view, hands, ledger, Planner(), Publisher([]), policy)
+
+    async def _publisher(self, client: Client, world: World, view: View) -> None:
+        assert view.cache is not None
+        channels: list[Channel] = []
+        if self.settings.engine == "native" and self.settings.mode != "observe":
+            live = _mirror_reader(view)
+            channels += [ClusterStatus(client, live, view.cache.note), Events(client, live)]
+        if (ref := self.settings.status_ref) is not None:
+            status_ref = StatusRef(
+                self._branch(ref), self.settings.cluster, view.cluster_id, self.settings.status
+            )
+            await status_ref.start()
+            self.open.push_async_callback(status_ref.close)
+            channels.append(status_ref)
+        world.publish = Publisher(channels)
+
+    def _branch(self, ref: str) -> Branch:
+        source, status = self.settings.source, self.settings.status
+        credentials = status.credentials or source.credentials
+        cache = self.settings.cache / "status"
+        return Branch(cache, status.url or source.url, ref, credentials, source.timeout_seconds)
+
+    async def _leadership(self, client: Client, world: World) -> None:
+        """Without cluster writes there is nothing to lead, and every process plans and reports."""
+        if self.settings.mode == "observe":
+            return
+
+        def changed(held: bool) -> None:
+            world.may_write = held
+            telemetry.leads(held)
+            self.wakeups.mark_all()
+
+        kubernetes = self.settings.kubernetes
+        identity = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns() & 0xFFFFFF:06x}"
+        leadership = Leadership(
+            client, kubernetes.namespace, names.LEASE, identity, kubernetes.lease_seconds, changed
+        )
+        await leadership.start()
+        self.open.push_async_callback(leadership.close)
+
+
+class _Readiness:
+    """Answers the probes before and after there is a daemon."""
+
+    def __init__(self) -> None:
+        self.daemon: Daemon | None = None
+
+    @property
+    def probes(self) -> Probes:
+        return Probes(alive=self._alive, missing=self._missing)
+
+    def _alive(self) -> bool:
+        return self.daemon is None or not self.daemon.hangs
+
+    def _missing(self) -> list[str]:
+        if self.daemon is None:
+            return ["the cluster has not been read yet"]
+        return self.daemon.missing
+
+
+def _mirror_reader(view: View) -> Callable[[WorkspaceId], Manifest | None]:
+    return lambda id: view.live(ObjectKey("Workspace", id.namespace, id.name))
+
+
+async def _patiently(what: Callable[[], Awaitable[T]]) -> T:
+    """A daemon that starts before its API server waits for it."""
+    attempts = AsyncRetrying(
+        retry=retry_if_exception_type(Unavailable),
+        wait=wait_random_exponential(max=30),
+        before_sleep=lambda state: log.warning("waiting", error=str(_failure(state))),
+    )
+    async for attempt in attempts:
+        with attempt:
+            return await what()
+    raise AssertionError("unreachable: attempts never end")
+
+
+def _failure(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome is not None else None
