@@ -1,8 +1,12 @@
 """Deployments, StatefulSets and Jobs on simulated nodes, as their status and pods show."""
 
-from plugins.world import pod_spec, workload
+from dataclasses import replace
 
+from plugins.world import Bench, pod_spec, workload
+
+from reconciler.dev.clock import INSTANT
 from reconciler.dev.objects import condition, holds
+from reconciler.dev.serve import Options, serve
 
 
 def names(pods):
@@ -184,7 +188,6 @@ async def test_a_finished_job_goes_when_its_time_is_up(bench):
     await bench.add_node("n")
     template = pod_spec(restartPolicy="Never")
     await bench.client.create(workload("Job", "tune", template, ttlSecondsAfterFinished=0))
-    await bench.eventually(lambda: _count(bench, 1))
 
     async def gone():
         return await bench.get("Job", "tune") is None and not await bench.pods()
@@ -209,6 +212,22 @@ async def test_pods_of_a_node_that_stops_answering_are_not_ready_and_start_elsew
     lost = {"type": "Ready", "status": "Unknown", "lastTransitionTime": "2020-01-01T00:00:00Z"}
     await bench.patch("Node", "doomed", {"status": {"conditions": [lost]}}, "status")
     await bench.eventually(lambda: _all_on(bench, "safe"))
+
+
+async def test_pods_of_a_node_that_comes_back_in_time_stay(tmp_path):
+    world = await serve(tmp_path, Options(speed=replace(INSTANT, eviction_seconds=1000)))
+    bench = Bench(world)
+    await bench.add_node("n")
+    await bench.client.create(workload("Deployment", "web", pod_spec(), replicas=1))
+    await settled(bench, "Deployment", "web", 1)
+    [before] = names(await bench.pods())
+    for status in ("Unknown", "True"):
+        turned = {"type": "Ready", "status": status, "lastTransitionTime": world.pace.stamp()}
+        await bench.patch("Node", "n", {"status": {"conditions": [turned]}}, "status")
+        wanted = int(status == "True")
+        await bench.until("Deployment", "web", lambda d, n=wanted: d["status"]["readyReplicas"] == n)
+    assert names(await bench.pods()) == [before]
+    await world.stop()
 
 
 async def _all_on(bench, node):
