@@ -104,7 +104,8 @@ def _status(said: _Said, desired: Desired) -> WorkspaceStatus:
     if want is not None:
         status = _declared(status, want, seen)
     elif problem is not None:
-        status = replace(status, path=problem.path, line=problem.line)
+        commit = desired.commits.get(problem.path, "")
+        status = replace(status, path=problem.path, line=problem.line, commit=commit)
     return status
 
 
