@@ -16,6 +16,7 @@ from ..model.world import Desired, DesiredWorkspace
 from ..planning.manifests import Context
 from ..planning.resolve import Memo, resolve
 from ..provisioners import Provisioner
+from .asked import Asked
 from .cycle import Report, World, reconcile_once
 from .ledger import acknowledged
 from .wakeups import Wakeups
@@ -80,6 +81,8 @@ class Daemon:
             tasks.create_task(self._follow_cloud(), name="cloud")
             tasks.create_task(self._full_passes(), name="full passes")
             tasks.create_task(self._cycles(), name="cycles")
+            if self.world.asked is not None:
+                tasks.create_task(self._follow_asked(self.world.asked), name="acknowledgements")
 
     async def _follow_source(self) -> None:
         await self._refresh()
@@ -123,6 +126,19 @@ class Daemon:
         if members:
             log.info("acknowledged", group=fingerprint, members=len(members))
             self.wakeups.mark(WorkspaceId.parse(m.partition(" ")[2]) for m in members)
+
+    async def _follow_asked(self, asked: Asked) -> None:
+        """What `reconciler ack` left is taken by the process that leads."""
+        async for fingerprints in asked.fingerprints():
+            if not self.world.may_write:
+                continue
+            try:
+                for fingerprint in fingerprints:
+                    await self.acknowledge(fingerprint)
+                await asked.taken(fingerprints)
+            except ReconcilerError as error:
+                log.warning("acknowledgement not taken", reason=error.reason, message=str(error))
+                asyncio.get_running_loop().call_later(error.retry_after or 5.0, asked.look)
 
     async def _follow_cloud(self) -> None:
         """Looks when something was asked of the cloud, often while pools change, rarely otherwise."""

@@ -10,6 +10,7 @@ only: what runs is compared and corrected whatever cloud or nodes say.
 from collections.abc import Iterator
 
 from ..model.plan import DeleteObject, Hold, Step
+from ..model.world import ObservedObject
 from . import blockers, pools, readiness, tuning_life
 from .case import Case, mirror_of, suspension
 from .compare import compare
@@ -22,11 +23,15 @@ def converge(case: Case) -> Iterator[Step | Hold]:
     if text := suspension(case):
         yield case.hold("Suspended", f"suspended: {text}", recheck_after=60.0)
         return
-    yield from compare(case, mirror_of(case), case.seen.mirror)
+    over = case.want.kind == "tuning" and tuning_life.is_over(case)
+    mirror = list(compare(case, mirror_of(case, over), case.seen.mirror))
+    yield from mirror
+    if _name_is_taken(case.seen.mirror, mirror):
+        return
     if case.want.workload is None:
         yield from _config(case)
         yield from readiness.of_operator(case)
-    elif case.want.kind == "tuning" and tuning_life.is_over(case):
+    elif over:
         yield from tuning_life.aftermath(case)
     elif case.live_workload is not None:
         yield from _keep(case)
@@ -44,15 +49,26 @@ def _first_creation(case: Case) -> Iterator[Step | Hold]:
     if gate:
         return
     for wanted in case.want.objects:
-        yield from compare(case, wanted, case.seen.objects.get(wanted.key))
+        live = case.seen.objects.get(wanted.key)
+        found = list(compare(case, wanted, live))
+        yield from found
+        if _name_is_taken(live, found):
+            return
 
 
 def _keep(case: Case) -> Iterator[Step | Hold]:
-    for wanted in case.want.objects:
-        yield from compare(case, wanted, case.seen.objects.get(wanted.key))
-    yield from _unwanted(case)
+    """A move to another pool is a creation again: what runs is left alone until the new nodes are ready."""
+    if not pools.moves(case) or not any(pools.gate(case)):
+        for wanted in case.want.objects:
+            yield from compare(case, wanted, case.seen.objects.get(wanted.key))
+        yield from _unwanted(case)
     yield from pools.upkeep(case)
     yield from readiness.of_workload(case)
+
+
+def _name_is_taken(live: ObservedObject | None, found: list[Step | Hold]) -> bool:
+    """Whether somebody else's object stands in the way, so that nothing after it makes sense."""
+    return live is None and any(isinstance(f, Hold) for f in found)
 
 
 def _config(case: Case) -> Iterator[Step | Hold]:

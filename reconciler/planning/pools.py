@@ -34,6 +34,19 @@ def upkeep(case: Case) -> Iterator[Step | Hold]:
     yield from _remnants(case)
 
 
+def moves(case: Case) -> bool:
+    """Whether the running workload is still the one of before a replacement.
+
+    An unreadable cloud cannot tell which pools there are, so it is assumed.
+    """
+    live, want = case.live_workload, case.want.workload
+    if live is None or want is None or live.spec == want.spec or not case.want.workspace.replaces:
+        return False
+    pool = current_pool(case)
+    others = (p for p in case.seen.pools if p.state != "deleting" and (pool is None or p.name != pool.name))
+    return case.cloud_unseen() or any(others)
+
+
 def shape(case: Case, want: DesiredPool) -> Iterator[Step | Hold]:
     pool = current_pool(case)
     if pool is None:
@@ -88,7 +101,7 @@ def _remnants(case: Case) -> Iterator[Step | Hold]:
     old = [p for p in case.seen.pools if p.state != "deleting" and pool is not None and p.name != pool.name]
     for remnant in sorted(old, key=lambda p: p.name):
         nodes = {n.name for n in case.seen.nodes if n.pool == remnant.name}
-        if workload_ready(case) and not any(p.node in nodes for p in case.seen.pods):
+        if workload_ready(case) and not moves(case) and not any(p.node in nodes for p in case.seen.pods):
             why = f"replaced by pool {pool.name if pool else ''}"
             yield Step(case.id, DeletePool(remnant.name, remnant.driver), why, "release")
         else:

@@ -7,9 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 import pygit2
 
-from reconciler.errors import InvalidSpec
-from reconciler.model.settings import GitCredentials
-
+from ..errors import InvalidSpec
+from ..model.settings import GitCredentials
 from .auth import prepare
 from .callbacks import Callbacks
 from .errors import LeaseLost, PushRejected, redacted, translated

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pygit2
 
-from reconciler.model.settings import GitCredentials
-
+from ..model.settings import GitCredentials
 from .errors import LeaseLost, PushRejected
 from .remote import Remote, full_ref, local_path
 from .store import open_store, tip_of
