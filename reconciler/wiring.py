@@ -123,6 +123,7 @@ class _Parts:
         self.catalogues = load_catalogues()
 
     async def start(self) -> Running:
+        telemetry.begin()
         probes = _Readiness()
         web = await serve(self.settings.web, probes.probes)
         self.open.push_async_callback(web.close)
@@ -197,12 +198,18 @@ class _Parts:
             channels += [ClusterStatus(client, live, view.cache.note), Events(client, live)]
         if (ref := self.settings.status_ref) is not None:
             status_ref = StatusRef(
-                self._branch(ref), self.settings.cluster, view.cluster_id, self.settings.status
+                self._branch(ref),
+                self.settings.cluster,
+                view.cluster_id,
+                self.settings.status,
+                leaderless=self.settings.mode == "observe",
             )
             await status_ref.start()
             self.open.push_async_callback(status_ref.close)
             channels.append(status_ref)
-        world.publish = Publisher(channels)
+        publisher = Publisher(channels)
+        self.open.push_async_callback(publisher.close)
+        world.publish = publisher
 
     def _branch(self, ref: str) -> Branch:
         source, status = self.settings.source, self.settings.status

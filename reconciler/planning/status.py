@@ -149,7 +149,7 @@ def _phase(hold: Hold, said: _Said) -> Phase:
 
 def _only_upkeep(said: _Said) -> bool:
     """Steps that do not take a workspace out of service: drift, our own rendering, a released pool."""
-    return said.seen.exists and all(s.cause in ("drift", "render", "release") for s in said.steps)
+    return said.seen.exists and all(s.cause in ("drift", "render", "release", "record") for s in said.steps)
 
 
 def _working(said: _Said) -> Phase:

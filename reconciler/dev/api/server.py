@@ -118,7 +118,7 @@ class ApiServer:
     async def _reply(self, request: web.BaseRequest, target: Route, path: str) -> Reply:
         body = await _body(request)
         if path == "/_faults":
-            return self._faults(request.method, body)
+            return self._order_faults(request.method, body)
         if target.resource is None:
             return discovery.reply(request, path, body, self)
         fault = struck(self.faults, target.verb, target.resource.plural, target.name)
@@ -143,9 +143,9 @@ class ApiServer:
             async with aclosing(reply.stream) as chunks:
                 async for chunk in chunks:
                     await response.write(chunk)
+            await response.write_eof()
         except ConnectionResetError:
-            return response
-        await response.write_eof()
+            pass  # whoever watched has gone
         return response
 
     def _note(self, request: web.BaseRequest, target: Route | None, code: int) -> None:
@@ -162,21 +162,18 @@ class ApiServer:
             )
         )
 
-    def _faults(self, method: str, body: bytes) -> Reply:
-        """POST replaces the faults; the actions `drop-watches` and `compact` without a verb act at once."""
+    def _order_faults(self, method: str, body: bytes) -> Reply:
+        """GET shows the faults; POST replaces them, and drops watches or compacts at once if asked to.
+
+        The body: `{"faults": [{"action": "429", "verb": "patch", …}], "dropWatches": false, "compact": false}`.
+        """
         if method == "POST":
-            wanted = orjson.loads(body or b"[]")
-            at_once = [rule for rule in wanted if "verb" not in rule]
-            self.faults[:] = [
-                Fault(**rule)
-                for rule in wanted
-                if rule["action"] != "compact" and (rule not in at_once or rule["action"] != "drop-watches")
-            ]
-            for rule in at_once:
-                if rule["action"] == "compact":
-                    self.store.compact()
-                elif rule["action"] == "drop-watches":
-                    self.store.drop_watches()
+            order = orjson.loads(body)
+            self.faults[:] = [Fault(**rule) for rule in order.get("faults", ())]
+            if order.get("dropWatches"):
+                self.store.drop_watches()
+            if order.get("compact"):
+                self.store.compact()
         return Reply(orjson.dumps([fault.as_json() for fault in self.faults]))
 
 
