@@ -59,7 +59,11 @@ def workspace_yaml(
     """A serving workspace; `adapters` are images by name, `more` goes into `inference`."""
     listed = [{"source": {"name": n, "image": image}} for n, image in adapters.items()]
     inference = {"preset": {"name": preset}, **({"adapters": listed} if listed else {}), **more}
-    resource = {"instanceType": instance_type, "count": count, "labelSelector": {"matchLabels": dict(selector)}}
+    resource = {
+        "instanceType": instance_type,
+        "count": count,
+        "labelSelector": {"matchLabels": dict(selector)},
+    }
     return _document(name, namespace, (labels, annotations), {"resource": resource, "inference": inference})
 
 
@@ -209,7 +213,9 @@ def pool_of(want: DesiredWorkspace, generation: int = 0, **changes: Any) -> Obse
 def nodes_of(pool: ObservedPool, ready: bool = True, gpus: int | None = None) -> tuple[ObservedNode, ...]:
     gpus = pool.gpus_per_node if gpus is None else gpus
     numbered = range(pool.count)
-    return tuple(ObservedNode(f"{pool.name}-{n}", pool.name, ready, gpus, pool.instance_type) for n in numbered)
+    return tuple(
+        ObservedNode(f"{pool.name}-{n}", pool.name, ready, gpus, pool.instance_type) for n in numbered
+    )
 
 
 def mirror_of(want: DesiredWorkspace, pool: str = "", **changes: Any) -> ObservedObject:
@@ -292,7 +298,9 @@ def _brief(finding: Step | Hold) -> str:
     if isinstance(finding, Hold):
         return f"hold {finding.reason}"
     action = finding.action
-    key: ObjectKey | None = getattr(action, "key", None) or getattr(getattr(action, "object", None), "key", None)
+    key: ObjectKey | None = getattr(action, "key", None) or getattr(
+        getattr(action, "object", None), "key", None
+    )
     verb = type(action).__name__
     return f"{verb} {key.kind}" if key is not None else verb
 

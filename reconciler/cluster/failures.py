@@ -8,6 +8,9 @@ import orjson
 
 from reconciler.errors import Conflict, InvalidSpec, NotFound, NotPermitted, ReconcilerError, Unavailable
 
+_UNTYPED = "failed to create typed patch object"
+"""How a server answers an apply with an unknown field or a value of the wrong type: with a 500."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -49,8 +52,8 @@ def of_status(call: Call, answer: Mapping[str, Any], wait: float | None = None) 
     text = f"{call}: {said or answer.get('reason') or 'no explanation'} ({code})"
     if code in (401, 403):
         return _refusal(text, code, answer)
-    if code >= 500 and "field not declared in schema" in said:
-        return InvalidSpec(text)  # how a server answers an apply of a field it does not know
+    if code == 500 and _UNTYPED in said:
+        return InvalidSpec(text)
     if code == 429 or code == 408 or code >= 500:
         return Transient(text, retry_after=wait)
     known = {404: NotFound, 409: Conflict, 410: Gone}

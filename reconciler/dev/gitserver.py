@@ -29,6 +29,8 @@ class Faults:
     """Seconds to wait before answering; ends early when the server stops."""
     cut_after: int | None = None
     """Close the connection after this many bytes of a pack have been sent."""
+    drip: float = 0.0
+    """Seconds to wait before each KiB of a pack."""
 
 
 class GitServer:
@@ -212,16 +214,20 @@ class _Exchange(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        limit = self.server.owner.faults.cut_after if "-result" in headers.get("Content-Type", "") else None
+        faults = self.server.owner.faults if "-result" in headers.get("Content-Type", "") else Faults()
         sent = 0
-        while piece := output.read1(CHUNK):  # type: ignore[attr-defined]  # Popen's pipe is buffered
-            if limit is not None and sent + len(piece) > limit:
-                self.wfile.write(b"%x\r\n%b" % (len(piece), piece[: limit - sent]))
-                self.close_connection = True
-                return
+        while piece := output.read1(1024 if faults.drip else CHUNK):  # type: ignore[attr-defined]
+            if faults.drip and self.server.stopping.wait(faults.drip):
+                break
+            if faults.cut_after is not None and sent + len(piece) > faults.cut_after:
+                self.wfile.write(b"%x\r\n%b" % (len(piece), piece[: faults.cut_after - sent]))
+                break
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             sent += len(piece)
-        self.wfile.write(b"0\r\n\r\n")
+        else:
+            self.wfile.write(b"0\r\n\r\n")
+            return
+        self.close_connection = True
 
 
 def _gateway_headers(output: IO[bytes]) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """The development world in one process: API server, controllers, nodes, cloud, registry and Git server.
 
-`python -m reconciler.dev.serve --dir D` writes `D/kubeconfig` and, once everything answers, `D/world.json`
-with the addresses. It ends on SIGTERM or SIGINT. Everything but the Git repositories is in memory and ends
-with it.
+`python -m reconciler.dev.serve --dir D` writes `D/kubeconfig` and, once everything answers,
+`D/world.json` with the addresses. It ends on SIGTERM or SIGINT. Everything but the Git repositories is
+in memory and ends with it.
 """
 
 import argparse
@@ -49,7 +49,7 @@ class Options:
     """Inputs of a world. `clock` is simulated time's, `stages` a file of pod stages."""
 
     seed: int = 0
-    speed: Speed = Speed()
+    speed: Speed = field(default_factory=Speed)
     clock: Clock = field(default_factory=LoopClock)
     stages: Path = DEFAULT_STAGES
 

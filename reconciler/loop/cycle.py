@@ -1,21 +1,25 @@
 """One cycle. Everything it needs is in its arguments; everything it did is in its report."""
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from .. import telemetry
 from ..cluster.apply import look
 from ..model.names import ObjectKey, WorkspaceId
+from ..model.news import News
 from ..model.plan import Applied, Plan, Step
 from ..model.policy import Policy
 from ..model.status import WorkspaceStatus
 from ..model.world import Desired, Observed, Occupant
 from ..planning.status import assess
-from ..publish import News
+from .asked import Asked
 from .backoff import Backoff
 from .execute import Hands
 from .ledger import Ledger
 from .planner import Planner
+from .rollout import Rollout
 from .view import View
 
 Statuses = dict[WorkspaceId, WorkspaceStatus]
@@ -45,6 +49,9 @@ class World:
     publish: Publish
     policy: Policy
     backoff: Backoff = field(default_factory=Backoff)
+    rollout: Rollout = field(default_factory=Rollout)
+    asked: Asked | None = None
+    """Acknowledgements left in the cluster; None where nothing is written there."""
     may_write: bool = False
     """Whether this process holds the lease."""
     statuses: Statuses = field(default_factory=dict)
@@ -105,14 +112,18 @@ async def published(world: World, report: Report) -> None:
     world.statuses |= report.statuses
     for id in gone:
         del world.statuses[id]
+    revision = report.plan.revision
+    for stage, seconds in world.rollout.saw(revision, report.scope, report.statuses, time.time()):
+        telemetry.reached(stage, seconds)
     await world.publish(
         News(
             now=report.observed.now,
-            revision=report.plan.revision,
+            revision=revision,
             scope=report.statuses,
             changed=changed,
             gone=tuple(gone),
             all=world.statuses,
             may_write=world.may_write,
+            settled=world.rollout.settled,
         )
     )

@@ -1,6 +1,7 @@
 """What each workspace's owner reads: one model behind the CR, the status ref, metrics and checks."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 
 from .names import WorkspaceId
@@ -68,3 +69,8 @@ class WorkspaceStatus:
     def converged(self) -> bool:
         """All that was declared has been applied, whether or not it is ready yet."""
         return self.ready or (self.phase in ("Deploying", "Tuning") and not self.steps)
+
+
+def timestamp(seconds: float) -> str:
+    """Epoch seconds as the Kubernetes API writes times."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

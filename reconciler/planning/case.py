@@ -78,11 +78,15 @@ def chosen_pool_name(case: Case) -> str:
     return name
 
 
-def mirror_of(case: Case) -> DesiredObject:
-    """The Workspace object to write: as declared, and the pool's name, written before the pool exists."""
+def mirror_of(case: Case, finished: bool) -> DesiredObject:
+    """The Workspace object to write: as declared, and the pool's name, written before the pool exists.
+
+    A finished tuning keeps the name of the pool it ran on.
+    """
     if case.want.pool is None:
         return case.want.mirror
-    return annotated(case.want.mirror, {names.POOL: chosen_pool_name(case)})
+    kept = case.seen.mirror.annotation(names.POOL) if case.seen.mirror is not None and finished else ""
+    return annotated(case.want.mirror, {names.POOL: kept or chosen_pool_name(case)})
 
 
 def annotated(wanted: DesiredObject, more: dict[str, str]) -> DesiredObject:

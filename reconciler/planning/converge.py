@@ -24,7 +24,7 @@ def converge(case: Case) -> Iterator[Step | Hold]:
         yield case.hold("Suspended", f"suspended: {text}", recheck_after=60.0)
         return
     over = case.want.kind == "tuning" and tuning_life.is_over(case)
-    mirror = list(compare(case, case.want.mirror if over else mirror_of(case), case.seen.mirror))
+    mirror = list(compare(case, mirror_of(case, over), case.seen.mirror))
     yield from mirror
     if _name_is_taken(case.seen.mirror, mirror):
         return

@@ -59,7 +59,7 @@ def outcome(case: Case) -> str:
     live = case.live_workload
     if live is None or case.want.workload is None or live.spec != case.want.workload.spec:
         return ""
-    return {"Complete": "succeeded", "Failed": "failed", "": ""}[job_finished(live.manifest)]
+    return {"Complete": "succeeded", "Failed": "failed"}.get(job_finished(live.manifest), "")
 
 
 def is_over(case: Case) -> bool:

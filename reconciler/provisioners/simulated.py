@@ -1,9 +1,10 @@
 """The driver of the development cloud (`reconciler/dev/cloud`), over its HTTP API."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import httpx
+import aiohttp
 
 from reconciler.errors import (
     InvalidSpec,
@@ -34,12 +35,13 @@ class Simulated:
     name = "simulated"
 
     def __init__(self, settings: SimulatedProvisioner) -> None:
-        self._http = httpx.AsyncClient(base_url=settings.url, timeout=TIMEOUT_SECONDS)
+        self._url = settings.url
+        self._session: aiohttp.ClientSession | None = None
 
     async def observe(self) -> Sequence[ObservedPool]:
         answer = await self._ask("GET", "/pools")
         try:
-            return [_observed(pool) for pool in answer.json()["pools"]]
+            return [_observed(pool) for pool in json.loads(answer)["pools"]]
         except (ValueError, KeyError, TypeError) as error:
             raise Unavailable(f"the cloud's answer is not a list of pools: {error!r}") from error
 
@@ -50,18 +52,27 @@ class Simulated:
             await self._ask("PUT", f"/pools/{action.name}", body=_wanted(action.pool))
 
     async def close(self) -> None:
-        await self._http.aclose()
+        if self._session:
+            await self._session.close()
+
+    def _http(self) -> aiohttp.ClientSession:
+        """Made on first use: a session needs the running loop."""
+        if self._session is None:
+            timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+            self._session = aiohttp.ClientSession(self._url, timeout=timeout)
+        return self._session
 
     async def _ask(
         self, method: str, path: str, *, body: dict[str, Any] | None = None, fine: tuple[int, ...] = ()
-    ) -> httpx.Response:
+    ) -> bytes:
         try:
-            answer = await self._http.request(method, path, json=body)
-        except httpx.HTTPError as error:
+            async with self._http().request(method, path, json=body) as answer:
+                said = await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable(f"cannot reach the cloud: {error or type(error).__name__}") from error
-        if answer.is_success or answer.status_code in fine:
-            return answer
-        raise _refusal(answer)
+        if answer.ok or answer.status in fine:
+            return said
+        raise _refusal(answer.status, said, answer.headers.get("Retry-After", ""))
 
 
 def _wanted(pool: DesiredPool) -> dict[str, Any]:
@@ -88,11 +99,10 @@ def _observed(pool: Mapping[str, Any]) -> ObservedPool:
     )
 
 
-def _refusal(answer: httpx.Response) -> ReconcilerError:
+def _refusal(status: int, said: bytes, after: str) -> ReconcilerError:
     try:
-        error = answer.json()["error"]
+        error = json.loads(said)["error"]
         code, message = str(error["code"]), str(error["message"])
     except (ValueError, KeyError, TypeError):
-        code, message = "", f"the cloud answered {answer.status_code}"
-    after = answer.headers.get("Retry-After", "")
+        code, message = "", f"the cloud answered {status}"
     return _BY_CODE.get(code, Unavailable)(message, retry_after=float(after) if after else None)

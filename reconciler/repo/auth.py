@@ -15,11 +15,12 @@ from typing import Any
 import pygit2
 from pygit2.enums import ConfigLevel, CredentialType
 
-from reconciler.errors import NotPermitted
-from reconciler.model.settings import GitCredentials
+from ..errors import NotPermitted
+from ..model.settings import GitCredentials
 
 _LOCK = threading.Lock()
-_KNOWN_HOSTS: set[Path] = set()
+_KNOWN_HOSTS: dict[Path, str] = {}
+"""What each file said when a repository that names it was last used."""
 _AUTHORITIES: set[tuple[Path, int]] = set()
 _HOME: list[Path] = []
 
@@ -46,7 +47,7 @@ def prepare(credentials: GitCredentials, timeout: float) -> None:
         pygit2.settings.server_timeout = milliseconds
         home = _home()
         if credentials.known_hosts_file is not None:
-            _KNOWN_HOSTS.add(credentials.known_hosts_file)
+            _KNOWN_HOSTS[credentials.known_hosts_file] = _secret(credentials.known_hosts_file)
             _write_known_hosts(home)
         if credentials.ca_file is not None:
             _trust_authority(credentials.ca_file)
@@ -71,7 +72,7 @@ def _home() -> Path:
 
 
 def _write_known_hosts(home: Path) -> None:
-    text = "".join(f"{_secret(path)}\n" for path in sorted(_KNOWN_HOSTS))
+    text = "".join(f"{hosts}\n" for hosts in _KNOWN_HOSTS.values())
     target = home / ".ssh" / "known_hosts"
     if not target.exists() or target.read_text() != text:
         fresh = target.with_suffix(".new")

@@ -11,9 +11,8 @@ from typing import Any
 import pygit2
 from pygit2.enums import CredentialType
 
-from reconciler.errors import NotPermitted, Unavailable
-from reconciler.model.settings import GitCredentials
-
+from ..errors import NotPermitted, Unavailable
+from ..model.settings import GitCredentials
 from .auth import login
 from .errors import LeaseLost, redacted
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pygit2
 
-from reconciler.errors import Conflict, InvalidSpec, NotPermitted, ReconcilerError, Unavailable
+from ..errors import Conflict, InvalidSpec, NotPermitted, ReconcilerError, Unavailable
 
 
 class MissingRef(InvalidSpec):
@@ -77,6 +77,8 @@ def _classified(error: Exception, url: str) -> ReconcilerError:
         return NotPermitted(f"{url}: {text}; run as the owner of that folder, or give it to this user")
     if isinstance(error, pygit2.errors.AuthError) or _REFUSED.search(text):
         return NotPermitted(f"{url}: {text}; check tokenFile or sshKeyFile and what that account may do")
+    if "cannot redirect" in text:
+        return InvalidSpec(f"{url}: {text}; the repository has moved: use its new address")
     if _ABSENT.search(text):
         return InvalidSpec(f"{url}: no repository there, or this account may not see it ({text})")
     if isinstance(error, KeyError) or getattr(error, "error_class", None) in _ON_DISK:

@@ -11,8 +11,7 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import SortMode
 
-from reconciler.model.settings import GitCredentials
-
+from ..model.settings import GitCredentials
 from .errors import MissingRef, TooLarge, redacted
 from .remote import local_path
 from .store import open_store
@@ -50,6 +49,11 @@ class Mirror:
         if sha is None:
             raise MissingRef(f"{self.url} has no {self._store.ref}; push it, or correct `ref`")
         return sha
+
+    def has(self, commit: str) -> bool:
+        """Whether a commit's objects are here, so that something can be compared with it."""
+        with self._store.objects() as repo:
+            return commit in repo
 
     def changes(self, old: str | None, new: str, within: Sequence[str] = ()) -> list[FileChange]:
         """Files that differ between two commits, by path, under the folders `within` (none: everywhere).

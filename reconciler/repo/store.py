@@ -16,8 +16,7 @@ from typing import Protocol
 import pygit2
 from pygit2.enums import RepositoryOpenFlag
 
-from reconciler.model.settings import GitCredentials
-
+from ..model.settings import GitCredentials
 from .auth import isolate
 from .errors import Damaged, redacted, translated
 from .remote import Remote, full_ref, local_path
@@ -59,9 +58,12 @@ class LocalStore:
     def __init__(self, path: Path, ref: str) -> None:
         self.path = path
         self.ref = full_ref(ref)
+        self._repo: pygit2.Repository | None = None
         self._lock = threading.Lock()
 
     def fetch(self) -> str | None:
+        with self._lock:
+            self._repo = None  # opened anew, to see what others have done to it
         with self.objects() as repo:
             return tip_of(repo, self.ref)
 
@@ -69,7 +71,9 @@ class LocalStore:
     def objects(self) -> Iterator[pygit2.Repository]:
         isolate()
         with self._lock, translated(str(self.path)):
-            yield _opened(self.path)
+            if self._repo is None:
+                self._repo = _opened(self.path)
+            yield self._repo
 
 
 class CachedStore:
@@ -128,7 +132,7 @@ class CachedStore:
         if not self.folder.exists():
             repo = pygit2.init_repository(str(self.folder), bare=True)
             repo.config[_SOURCE] = self._source
-            repo.config["http.followRedirects"] = "false"  # a redirect could carry the token elsewhere
+            repo.config["http.followRedirects"] = "false"  # none to another host, with our token
             return repo
         for lock in _stale_locks(self.folder):
             lock.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Seeing a local repository's refs move, without asking all the time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +11,7 @@ _DEBOUNCE_MS = 50
 _STEP_MS = 10
 
 
-async def ref_changes(path: Path, every: float) -> AsyncIterator[None]:
+async def ref_changes(path: Path, every: float) -> AsyncGenerator[None, None]:
     """Yields when refs of the repository at `path` may have moved, and after `every` seconds of silence.
 
     Events are hints: they can be missed (network file systems, a folder replaced), never trusted.

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pygit2
 
-from reconciler.model.settings import GitCredentials
-
+from ..model.settings import GitCredentials
 from .errors import LeaseLost, PushRejected
 from .remote import Remote, full_ref, local_path
 from .store import open_store, tip_of
@@ -46,6 +45,12 @@ class Branch:
         with self._store.objects() as repo:
             return files(repo, repo[tip].tree, prefix.strip("/"))
 
+    def contents(self, tip: str, prefix: str) -> dict[str, bytes]:
+        """Content by path, of the files under the folder `prefix`."""
+        with self._store.objects() as repo:
+            found = files(repo, repo[tip].tree, prefix.strip("/"))
+            return {path: repo[blob].data for path, blob in found.items()}
+
     def commit(  # noqa: PLR0913  # a commit has that many parts
         self,
         parent: str | None,
@@ -76,7 +81,7 @@ class Branch:
         """
         with self._store.objects() as repo:
             if self._local is None:
-                self._remote.push(repo, sha, self.ref, expected)
+                self._remote.push(repo.path, sha, self.ref, expected)
             else:
                 _move(repo, self.ref, sha, expected)
 

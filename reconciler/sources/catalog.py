@@ -30,6 +30,12 @@ def load(root: Path | None = None) -> Catalogues:
         raise InvalidSpec(str(error)) from None
 
 
+def templates() -> dict[str, str]:
+    """Default `training_config.yaml` by method."""
+    folder = data.path("presets/config")
+    return {method: (folder / f"{method}.yaml").read_text() for method in ("lora", "qlora")}
+
+
 def _entries(folder: Path, model: type[T]) -> Iterator[T]:
     """One entry for each document of each file, in the order of the files' names."""
     for file in sorted(folder.glob("*.yaml")):

@@ -7,7 +7,7 @@ leads outside.
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from watchfiles import awatch
 
 from ..errors import Unavailable
 from ..model.declared import Declarations, ParsedFile
-from ..model.names import WorkspaceId, fingerprint
+from ..model.names import fingerprint
 from ..model.settings import PathEntry
 from . import specs
 from .globs import Globs
+from .memory import remembered
 from .yaml_loader import MAX_BYTES
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -59,7 +60,7 @@ class DirectorySource:
         except OSError as error:
             raise Unavailable(f"{self._root} cannot be read: {error}") from error
         revision = fingerprint({path: file.blob for path, file in files.items()})
-        return Declarations(revision, files, remembered=_remembered(files, before))
+        return Declarations(revision, files, remembered=remembered(files, before))
 
     def _contents(self) -> Iterator[tuple[str, PathEntry, bytes]]:
         """Path, settings entry and bytes of each spec file, in the order of their paths."""
@@ -80,21 +81,6 @@ def _regular(name: str, folder: int) -> bytes | None:
         return None
     with open(os.open(name, _OPEN, dir_fd=folder), "rb") as file:
         return file.read(MAX_BYTES + 1)
-
-
-def _remembered(
-    files: Mapping[str, ParsedFile], before: Declarations | None
-) -> dict[str, frozenset[WorkspaceId]]:
-    """For each file that is broken now, what it declared when it last was not."""
-    if not before:
-        return {}
-    found = {}
-    for path in (path for path, file in files.items() if file.problems and path in before.files):
-        last = before.files[path]
-        said = before.remembered.get(path) if last.problems else last.identities
-        if said is not None:
-            found[path] = said
-    return found
 
 
 def _raise(error: OSError) -> None:

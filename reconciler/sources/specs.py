@@ -16,13 +16,8 @@ from ..model.names import WorkspaceId
 from ..model.suggestion import nearest
 from ..model.workspace import Document, Metadata, Part, Problem, Workspace
 from . import shape, yaml_loader
+from .foreign import refusal, tool_of
 
-_OTHER_TOOLS = {
-    "kustomization.yaml": "Kustomize",
-    "kustomization.yml": "Kustomize",
-    "Kustomization": "Kustomize",
-    "Chart.yaml": "Helm",
-}
 _KAITO_KINDS = ("Workspace", "InferenceSet", "RAGEngine", "MultiRoleInference", "ModelMirror")
 
 
@@ -41,9 +36,9 @@ def parse(path: str, content: bytes, namespace: str | None) -> ParsedFile:
 
     `identities` is empty where any of the file's workspaces has no readable identity.
     """
-    tool = _OTHER_TOOLS.get(path.rpartition("/")[2])
+    tool = tool_of(path)
     if tool:
-        return ParsedFile(path, blob_id(content), problems=(_foreign(path, tool),))
+        return ParsedFile(path, blob_id(content), problems=(refusal(path, tool),))
     stream = yaml_loader.load(content)
     reading = _Reading(path, content, namespace, stream)
     for index, document in enumerate(stream.documents):
@@ -212,13 +207,6 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nulls(item) for item in value]
     return value
-
-
-def _foreign(path: str, tool: str) -> Problem:
-    remedy = (
-        f"run {tool} in your pipeline and commit what it renders, or leave this folder out of source.paths"
-    )
-    return Problem(path, 1, "", "", f"{tool} folders are not rendered here", remedy)
 
 
 def blob_id(content: bytes) -> str:

@@ -16,12 +16,12 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 QUICK = Patience(connect=1.0, read=0.5, total=1.0, watch=2.0)
 
 
-def write_kubeconfig(path: Path, server: str, user: dict | None = None) -> Path:
+def write_kubeconfig(path: Path, server: str, user: dict | None = None, **cluster) -> Path:
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "test",
-        "clusters": [{"name": "test", "cluster": {"server": server}}],
+        "clusters": [{"name": "test", "cluster": {"server": server, **cluster}}],
         "users": [{"name": "test", "user": user or {"token": "secret"}}],
         "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
     }
@@ -102,5 +102,14 @@ async def patient(script: Script, tmp_path: Path) -> AsyncIterator[Client]:
     """A client of the scripted server that waits as the daemon does."""
     settings = ClusterSettings(kubeconfig=write_kubeconfig(tmp_path / "config", script.url))
     client = await Client.connect(settings)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def client(kubeconfig: Path) -> AsyncIterator[Client]:
+    """A client of the development API server."""
+    client = await Client.connect(ClusterSettings(kubeconfig=kubeconfig))
+    await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ai"}})
     yield client
     await client.close()

@@ -35,7 +35,9 @@ REPLACED = wanted(
     workspace_yaml("chat", count=2, instance_type=V100, annotations={"on-immutable-change": "replace"})
 )
 TUNE = wanted(tuning_yaml("tune"))
-TUNE_REPLACED = wanted(tuning_yaml("tune", instance_type=V100, annotations={"on-immutable-change": "replace"}))
+TUNE_REPLACED = wanted(
+    tuning_yaml("tune", instance_type=V100, annotations={"on-immutable-change": "replace"})
+)
 WITH_ADAPTER = wanted(workspace_yaml("zed", adapters={"a": output_of("tune")}), tuning_yaml("tune"))
 FULL = everything(WANT)
 POOL = pool_of(WANT)
@@ -94,7 +96,12 @@ CASES = {
     ),
     "all nodes are ready: objects are created in order": (WANT, starting(), {}, CREATED),
     "a pool of too few nodes is scaled": (WANT, starting(pools=(replace(POOL, count=1),)), {}, ["ScalePool"]),
-    "a pool of too many nodes is scaled": (WANT, starting(pools=(replace(POOL, count=3),)), {}, ["ScalePool"]),
+    "a pool of too many nodes is scaled": (
+        WANT,
+        starting(pools=(replace(POOL, count=3),)),
+        {},
+        ["ScalePool"],
+    ),
     "a pool that just failed waits": (
         WANT,
         starting(pools=(replace(POOL, state="failed", reason="NoCapacity"),), since={"poolFailed": NOW - 1}),
@@ -120,7 +127,12 @@ CASES = {
         {"unseen": frozenset({"simulated"})},
         ["hold Unavailable"],
     ),
-    "the cloud cannot be read, all runs": (WANT, FULL, {"unseen": frozenset({"simulated"})}, ["hold Unavailable"]),
+    "the cloud cannot be read, all runs": (
+        WANT,
+        FULL,
+        {"unseen": frozenset({"simulated"})},
+        ["hold Unavailable"],
+    ),
     "the cloud cannot be read, the workload drifted": (
         WANT,
         everything(WANT, Deployment=live(WANT.workload, spec__replicas=1)),

@@ -4,7 +4,9 @@ import os
 import random
 import shutil
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from plugins.git import Repository
@@ -278,6 +280,17 @@ def test_a_silent_server_costs_no_more_than_the_deadline(
     assert time.monotonic() - begun < 3
 
 
+def test_a_server_that_drips_hits_the_deadline_too(remote: Repository, git_server: GitServer, tmp_path: Path):
+    remote.commit({"big": random.Random(1).randbytes(200_000).hex()})
+    git_server.faults = Faults(drip=0.1)
+    mirror = mirror_of(remote, tmp_path, timeout=1)
+    for _ in range(2):
+        begun = time.monotonic()
+        with pytest.raises(Unavailable):
+            mirror.fetch()
+        assert time.monotonic() - begun < 3
+
+
 def test_a_server_error_is_unavailable_and_a_missing_repository_is_not(
     remote: Repository, git_server: GitServer, tmp_path: Path
 ):
@@ -305,6 +318,29 @@ def test_a_wrong_password_is_tried_once(tmp_path: Path, git_server: GitServer):
     token.write_text("right\n")
     with pytest.raises(MissingRef):
         mirror.fetch()
+
+
+def test_a_redirect_to_another_host_gets_no_token(tmp_path: Path, git_server: GitServer):
+    git_server.create("closed")
+    git_server.token = "right"
+    (tmp_path / "token").write_text("right")
+    target = git_server.url_of("closed")
+
+    class Redirect(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(301)
+            self.send_header("Location", target + self.path.removeprefix("/closed.git"))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Redirect) as elsewhere:
+        Thread(target=elsewhere.serve_forever, args=(0.02,), daemon=True).start()
+        credentials = GitCredentials(token_file=tmp_path / "token")
+        url = f"http://localhost:{elsewhere.server_port}/closed.git"
+        with pytest.raises(InvalidSpec, match="use its new address"):
+            Mirror(tmp_path / "cache", url, "main", credentials, 10).fetch()
+        elsewhere.shutdown()
+    assert git_server.logins == 0
 
 
 def test_no_password_at_all_names_the_setting(tmp_path: Path, git_server: GitServer):

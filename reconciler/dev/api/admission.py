@@ -55,7 +55,29 @@ def now() -> str:
 
 def decoded(call: Call, body: Any) -> tuple[Object, list[str]]:
     """The body as an object of the call's kind, and warnings for its unknown fields. Raises 400."""
-    resource = call.resource
+    obj, unknown = _known(call.resource, body)
+    mode = call.params.get("fieldValidation", "Warn")
+    complaints = [f'unknown field "{path}"' for path in unknown]
+    if complaints and mode == "Strict":
+        text = ", ".join(complaints)
+        raise ApiError(400, f"{_unhandled(call.resource)}: strict decoding error: {text}")
+    return obj, complaints if mode == "Warn" else []
+
+
+def declared(call: Call, body: Any) -> Object:
+    """The body of an apply. An unknown field is a 500 without a reason, as on a real server."""
+    obj, unknown = _known(call.resource, body)
+    if unknown:
+        place = f"{call.namespace}/{call.name}; {call.resource.api_version}, Kind={call.resource.kind}"
+        message = (
+            f"failed to create typed patch object ({place}): .{unknown[0]}: field not declared in schema"
+        )
+        raise ApiError(500, message, reason="")
+    return obj
+
+
+def _known(resource: Resource, body: Any) -> tuple[Object, list[str]]:
+    """The body without the fields that its schema does not know, and their paths."""
     if not isinstance(body, dict):
         raise ApiError(400, "the body is not an object")
     body.setdefault("apiVersion", resource.api_version)
@@ -68,13 +90,9 @@ def decoded(call: Call, body: Any) -> tuple[Object, list[str]]:
         raise ApiError(400, message)
     unknown: list[str] = []
     obj = pruned(body, resource.type, "", unknown, typed=not resource.custom)
-    mode = call.params.get("fieldValidation", "Warn")
-    complaints = [f'unknown field "{path}"' for path in unknown]
-    if complaints and mode == "Strict":
-        raise ApiError(400, f"{_unhandled(resource)}: strict decoding error: {', '.join(complaints)}")
     if not isinstance(obj.setdefault("metadata", {}), dict):
         raise ApiError(400, "metadata is not an object")
-    return obj, complaints if mode == "Warn" else []
+    return obj, unknown
 
 
 def _unhandled(resource: Resource) -> str:
@@ -149,7 +167,7 @@ def settled(call: Call, old: Object, obj: Object) -> Object:
             crds.complete(obj)
     name = obj["metadata"].get("name", "")
     causes = list(_metadata_violations(obj["metadata"]))
-    broken = list(violations(obj, resource.type))
+    broken = list(violations(_without_managed_fields(obj), resource.type))
     if not resource.custom:
         for found in broken:
             if found["reason"] == "FieldValueTypeInvalid":
@@ -160,6 +178,11 @@ def settled(call: Call, old: Object, obj: Object) -> Object:
     if causes or broken:
         raise invalid(resource.group, resource.kind, name, causes + broken)
     return obj
+
+
+def _without_managed_fields(obj: Object) -> Object:
+    """What is checked: the server wrote the rest itself."""
+    return {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k != "managedFields"}}
 
 
 def _metadata_violations(metadata: Object) -> list[Cause]:

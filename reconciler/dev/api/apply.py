@@ -11,6 +11,7 @@ from typing import Any
 
 from reconciler.dev.api.errors import ApiError, cause
 from reconciler.dev.api.fieldsets import (
+    EMPTIED,
     FieldSet,
     changes,
     difference,
@@ -31,11 +32,8 @@ NOT_OWNED: FieldSet = {
     "f:kind": {},
     "f:metadata": {
         ".": {},
-        **{
-            "f:" + name: {}
-            for name in ("name", "namespace", "creationTimestamp", "selfLink", "uid", "generation")
-            + ("managedFields", "resourceVersion", "clusterName")
-        },
+        **{f"f:{name}": {} for name in ("name", "namespace", "uid", "selfLink", "creationTimestamp")},
+        **{f"f:{name}": {} for name in ("generation", "managedFields", "resourceVersion", "clusterName")},
     },
 }
 
@@ -171,11 +169,20 @@ def _pruned(merged: Object, last: FieldSet, managed: FieldSet, kind: Type) -> Ob
     """`merged` less what only `last` claimed, keeping what appliers manage and what `last` never owned."""
     last = named_as_members(last, kind)
     everything = _named(merged, kind)
-    first = without(merged, last, kind) or {}
+    first = without(merged, last, kind)
     kept = union(_named(first, kind), named_as_members(managed, kind))
-    second = without(merged, difference(everything, kept), kind) or {}
+    second = without(merged, difference(everything, kept), kind)
     gone = intersection(difference(everything, _named(second, kind)), last)
-    return without(merged, gone, kind) or {}
+    left: Object = _without_emptied(without(merged, gone, kind))
+    return left
+
+
+def _without_emptied(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_emptied(item) for item in value if item is not EMPTIED]
+    if isinstance(value, dict):
+        return {name: _without_emptied(child) for name, child in value.items() if child is not EMPTIED}
+    return value
 
 
 def _named(value: Object, kind: Type) -> FieldSet:

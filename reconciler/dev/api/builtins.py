@@ -206,7 +206,7 @@ def _service(old: Object, obj: Object) -> None:
 
 
 def _address(uid: str) -> str:
-    """An address in 10.96.0.0/16 by the object's uid; two services may share one, and nothing routes to it."""
+    """An address in 10.96.0.0/16 by the object's uid; two may share one, for nothing routes there."""
     number = 10 + int(uid[:8], 16) % 65_000
     return f"10.96.{number >> 8}.{number & 255}"
 

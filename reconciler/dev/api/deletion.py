@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reconciler.dev.api import errors
@@ -51,12 +52,13 @@ class Deletion:
                 raise errors.conflict(*call.subject, why)
 
 
-def marked(resource: Resource, obj: Object, options: Deletion, when: str) -> None:
+def marked(resource: Resource, obj: Object, options: Deletion) -> None:
     """Write the deletion into `obj`, in place; a grace period only ever shrinks."""
     metadata = obj["metadata"]
     grace = _grace(resource, obj, options)
     if "deletionTimestamp" not in metadata:
-        metadata["deletionTimestamp"] = when
+        gone_by = datetime.now(UTC) + timedelta(seconds=grace)
+        metadata["deletionTimestamp"] = gone_by.strftime("%Y-%m-%dT%H:%M:%SZ")
         metadata["deletionGracePeriodSeconds"] = grace
         if "generation" in metadata:
             metadata["generation"] += 1

@@ -14,6 +14,7 @@ REASONS = {
     406: "NotAcceptable",
     409: "Conflict",
     410: "Expired",
+    413: "RequestEntityTooLarge",
     415: "UnsupportedMediaType",
     422: "Invalid",
     429: "TooManyRequests",
@@ -38,7 +39,7 @@ class ApiError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
-        self.reason = reason or REASONS[code]
+        self.reason = REASONS[code] if reason is None else reason
         self.subject = subject
         self.causes = causes
         self.retry_after: int | None = None

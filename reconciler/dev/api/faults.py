@@ -23,7 +23,7 @@ class Seen(NamedTuple):
 
 @dataclass
 class Fault:
-    """`*` matches anything. It strikes `times` times; `reset` cuts the connection after the write was taken."""
+    """`*` matches anything; it strikes `times` times. `reset` cuts the line after the write was taken."""
 
     action: Action
     verb: str = "*"

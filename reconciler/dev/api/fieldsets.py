@@ -13,6 +13,7 @@ from reconciler.dev.api.schema import ANY, Type
 
 FieldSet = dict[str, Any]
 MEMBER = "."
+EMPTIED: Any = object()
 
 
 def is_member(node: FieldSet) -> bool:
@@ -192,24 +193,22 @@ def named_as_members(fields: FieldSet, kind: Type) -> FieldSet:
 
 
 def without(value: Any, fields: FieldSet, kind: Type) -> Any:
-    """`value` less the map entries and list items that `fields` names; None where nothing is left."""
+    """`value` less the map entries and list items that `fields` names; what this empties is `EMPTIED`."""
     if isinstance(value, dict) and not kind.atomic:
         kept = {}
         for name, child in value.items():
             node = fields.get("f:" + name)
-            if node is not None and is_member(node):
-                continue
-            rest = without(child, node, kind.child(name) or ANY) if node else child
-            if rest is not None or child is None:
-                kept[name] = rest
-        return kept or None
-    if isinstance(value, list) and kind.shape == "list" and not kind.atomic:
-        items = []
-        for key, item in keyed(value, kind).items():
-            node = fields.get(key)
             if node is None:
-                items.append(item)
+                kept[name] = child
             elif not is_member(node):
-                items.append(without(item, node, kind.item))
-        return items or None
+                kept[name] = without(child, node, kind.child(name) or ANY)
+        return kept or EMPTIED
+    if isinstance(value, list) and kind.shape == "list" and not kind.atomic:
+        nodes = [(item, fields.get(key)) for key, item in keyed(value, kind).items()]
+        items = [
+            item if node is None else without(item, node, kind.item)
+            for item, node in nodes
+            if node is None or not is_member(node)
+        ]
+        return items or EMPTIED
     return value

@@ -76,21 +76,20 @@ class GarbageCollector:
             self._delete(event.resource, event.record)
 
     def _has_owner(self, record: Record) -> bool:
-        return any(self._store.has_uid(uid) for uid in record.owners)
+        return any(self._store.by_uid(uid) for uid in record.owners)
 
     def _release_dependents(self, uid: str) -> None:
         """The owner is gone: so are dependents with no other owner."""
-        for resource, record in list(self._store.owned_by(uid)):
-            if not any(self._store.has_uid(other) for other in record.owners if other != uid):
+        for resource, record in self._store.dependents(uid):
+            if not any(self._store.by_uid(other) for other in record.owners if other != uid):
                 self._delete(resource, record)
 
     def _finish_waiting(self, event: Event) -> None:
         """Something went that an owner, a namespace or a definition may have waited for."""
         for uid in event.record.owners:
-            for resource, table in list(self._store.tables.items()):
-                for record in list(table.records.values()):
-                    if record.uid == uid and FOREGROUND.encode() in record.raw:
-                        self._advance(resource, record, record.copy())
+            owner = self._store.by_uid(uid)
+            if owner is not None and FOREGROUND.encode() in owner[1].raw:
+                self._advance(*owner, owner[1].copy())
         home = self._store.get(NAMESPACES, "", event.record.key[0])
         if home is not None and b'"Terminating"' in home.raw:
             self._advance(NAMESPACES, home, home.copy())
@@ -117,7 +116,7 @@ class GarbageCollector:
                 self._without_finalizer(key, obj, crds.CLEANUP)
 
     def _orphan(self, uid: str) -> None:
-        for key, record in list(self._store.owned_by(uid)):
+        for key, record in self._store.dependents(uid):
             obj = record.copy()
             owners = [o for o in obj["metadata"]["ownerReferences"] if o["uid"] != uid]
             obj["metadata"].pop("ownerReferences")
@@ -128,7 +127,7 @@ class GarbageCollector:
     def _delete_blocking(self, uid: str) -> bool:
         """Delete the dependents; whether any still blocks its owner."""
         blocked = False
-        for key, record in list(self._store.owned_by(uid)):
+        for key, record in self._store.dependents(uid):
             references = record.copy()["metadata"]["ownerReferences"]
             blocks = any(o["uid"] == uid and o.get("blockOwnerDeletion") for o in references)
             self._delete(key, record, policy="Foreground")
@@ -139,12 +138,13 @@ class GarbageCollector:
     def _empty_namespace(self, namespace: str) -> bool:
         """Delete what a namespace holds; whether anything is left."""
         keys = {r.key for r in self._verbs.registry if r.namespaced}
-        return any([self._delete_all(key, namespace) for key in sorted(keys)])
+        left = [self._delete_all(key, namespace) for key in sorted(keys)]
+        return any(left)
 
     def _delete_all(self, key: ResourceKey, namespace: str | None) -> bool:
-        for record in self._store.list(key, namespace):
+        for record in self._store.records(key, namespace):
             self._delete(key, record)
-        return bool(self._store.list(key, namespace))
+        return bool(self._store.records(key, namespace))
 
     def _delete(self, key: ResourceKey, record: Record, policy: str = "Background") -> None:
         resource = self._verbs.registry.any_version(key)

@@ -1,4 +1,4 @@
-"""The JSONPath that printer columns and built-in table columns use: fields, indexes, `[*]` and one-term filters."""
+"""The JSONPath that table columns use: fields, indexes, `[*]` and filters with one term."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _STEP = re.compile(
 
 
 def find(obj: Any, path: str) -> list[Any]:
-    """Every value at `path` (with or without braces); empty where there is none or the path is not understood."""
+    """Every value at `path`, with or without braces; none where the path is not understood."""
     values = [obj]
     text = path.strip().removeprefix("{").removesuffix("}").removeprefix("$")
     position = 0

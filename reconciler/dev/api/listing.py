@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -173,7 +173,7 @@ class Watch:
             return frame("MODIFIED" if was else "ADDED", self._encoder.object(event.record))
         return frame("DELETED", self._encoder.object(_left(event)))
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._timeout):
@@ -185,7 +185,7 @@ class Watch:
         finally:
             self._table.watchers.discard(self._watcher)
 
-    async def _live(self) -> AsyncIterator[bytes]:
+    async def _live(self) -> AsyncGenerator[bytes, None]:
         while True:
             try:
                 async with asyncio.timeout(BOOKMARK_SECONDS if self._bookmarks else None):

@@ -70,7 +70,7 @@ def _operations(resource: Resource, name: str) -> Object:
     types = ["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"]
     if not resource.custom:
         types.append("application/strategic-merge-patch+json")
-    patch = _operation(resource, "patch", dict.fromkeys(types, {"schema": {"type": "object"}}))
+    patch = _operation(resource, "patch", {name: {"schema": {"type": "object"}} for name in types})
     body = {"application/json": {"schema": _linked(wanted)}}
     return {
         collection: {"get": _operation(resource, "list"), "post": _operation(resource, "post", body)},

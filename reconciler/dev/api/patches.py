@@ -96,9 +96,8 @@ def strategic_patch(target: Mapping[str, Any], patch: Mapping[str, Any], kind: T
         return {k: v for k, v in patch.items() if k != "$patch"}
     if directive == "delete":
         return {}
-    result = dict(target)
-    if "$retainKeys" in patch:
-        result = {k: v for k, v in result.items() if k in patch["$retainKeys"]}
+    retained = patch.get("$retainKeys", target)
+    result = {k: v for k, v in target.items() if k in retained}
     for key, value in patch.items():
         if key.startswith(DELETED):
             name = key.removeprefix(DELETED)
@@ -107,10 +106,9 @@ def strategic_patch(target: Mapping[str, Any], patch: Mapping[str, Any], kind: T
             result.pop(key, None)
         elif not key.startswith("$"):
             result[key] = _strategic_value(result.get(key), value, kind.child(key) or ANY)
-    for key, value in patch.items():
-        if key.startswith(ORDER) and key.removeprefix(ORDER) in result:
-            name = key.removeprefix(ORDER)
-            result[name] = _reordered(result[name], value, kind.child(name) or ANY)
+    for name in [key.removeprefix(ORDER) for key in patch if key.startswith(ORDER)]:
+        if name in result:
+            result[name] = _reordered(result[name], patch[ORDER + name], kind.child(name) or ANY)
     return result
 
 

@@ -1,4 +1,4 @@
-"""Resource quantities in the one spelling a server stores: `1000m` is `1`, `0.5` is `500m`, `1024Mi` is `1Gi`."""
+"""Resource quantities as a server stores them: `1000m` is `1`, `0.5` is `500m`, `1024Mi` is `1Gi`."""
 
 from decimal import Decimal, InvalidOperation
 from typing import Any

@@ -1,4 +1,4 @@
-"""Write the built-in schemas: `python -m reconciler.dev.api.reduce_schemas`, after a change of version or kinds.
+"""Write the built-in schemas: run `python -m reconciler.dev.api.reduce_schemas` after a change of kinds.
 
 The source is the OpenAPI data in PyPI's `kubernetes-validate` (Apache-2.0, from Kubernetes itself). Kept are
 the kinds served here and what they refer to, without descriptions. Defaults that are list keys are added,

@@ -10,13 +10,28 @@ import orjson
 
 Node = Mapping[str, Any]
 Shape = Literal["struct", "map", "list", "scalar", "any"]
+RULES = (
+    *("enum", "minimum", "maximum", "multipleOf", "minLength", "maxLength", "pattern"),
+    *("minItems", "maxItems", "minProperties", "maxProperties", "allOf", "anyOf", "oneOf", "not"),
+)
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 
 
 class Type:
     """One place in a schema. Maps and structs are granular unless `atomic`; lists are set, map or atomic."""
 
-    __slots__ = ("atomic", "element", "fields", "keys", "node", "preserve", "required", "shape", "unique")
+    __slots__ = (
+        "atomic",
+        "element",
+        "fields",
+        "keys",
+        "node",
+        "preserve",
+        "required",
+        "ruled",
+        "shape",
+        "unique",
+    )
 
     def __init__(self, node: Node, shape: Shape) -> None:
         self.node = node
@@ -30,6 +45,7 @@ class Type:
         if shape == "list":
             self.atomic = list_type == "atomic"
         self.preserve = bool(node.get("x-kubernetes-preserve-unknown-fields")) or shape == "any"
+        self.ruled = any(word in node for word in RULES)
         self.required: tuple[str, ...] = tuple(node.get("required", ()))
 
     def child(self, key: str) -> "Type | None":

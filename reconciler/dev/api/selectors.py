@@ -23,8 +23,13 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "status.phase",
         "status.podIP",
     ),
-    "events": ("reason", "type", "source", "involvedObject.kind", "involvedObject.namespace")
-    + ("involvedObject.name", "involvedObject.uid", "involvedObject.apiVersion", "involvedObject.fieldPath"),
+    "events": (
+        *("reason", "type", "source"),
+        *(
+            f"involvedObject.{name}"
+            for name in ("kind", "namespace", "name", "uid", "apiVersion", "fieldPath")
+        ),
+    ),
     "secrets": ("type",),
     "namespaces": ("status.phase",),
     "nodes": ("spec.unschedulable",),

@@ -5,6 +5,7 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 import orjson
@@ -24,6 +25,7 @@ from reconciler.dev.api.verbs import Verbs
 
 LOG = logging.getLogger(__name__)
 REQUESTS_KEPT = 50_000
+LARGEST_BODY = 3 * 1024 * 1024
 OPEN_PATHS = ("/healthz", "/livez", "/readyz", "/version")
 LogSource = Callable[[str, str, str], Awaitable[str]]
 
@@ -51,7 +53,9 @@ class ApiServer:
         seed(self.verbs)
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        self._runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=1.0)
+        self._runner = web.ServerRunner(
+            web.Server(self._answer, access_log=None, handler_cancellation=True), shutdown_timeout=1.0
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
         bound = self._runner.addresses[0]
@@ -112,9 +116,9 @@ class ApiServer:
         raise ApiError(401, "Unauthorized")
 
     async def _reply(self, request: web.BaseRequest, target: Route, path: str) -> Reply:
-        body = await request.read()
+        body = await _body(request)
         if path == "/_faults":
-            return self._faults(request.method, body)
+            return self._order_faults(request.method, body)
         if target.resource is None:
             return discovery.reply(request, path, body, self)
         fault = struck(self.faults, target.verb, target.resource.plural, target.name)
@@ -136,13 +140,12 @@ class ApiServer:
         response = web.StreamResponse(status=reply.code, headers=reply.headers)
         await response.prepare(request)
         try:
-            async for chunk in reply.stream:
-                await response.write(chunk)
+            async with aclosing(reply.stream) as chunks:
+                async for chunk in chunks:
+                    await response.write(chunk)
+            await response.write_eof()
         except ConnectionResetError:
-            return response
-        finally:
-            await reply.stream.aclose()
-        await response.write_eof()
+            pass  # whoever watched has gone
         return response
 
     def _note(self, request: web.BaseRequest, target: Route | None, code: int) -> None:
@@ -159,22 +162,26 @@ class ApiServer:
             )
         )
 
-    def _faults(self, method: str, body: bytes) -> Reply:
-        """POST replaces the faults; the actions `drop-watches` and `compact` without a verb act at once."""
+    def _order_faults(self, method: str, body: bytes) -> Reply:
+        """GET shows the faults; POST replaces them, and drops watches or compacts at once if asked to.
+
+        The body: `{"faults": [{"action": "429", "verb": "patch", …}], "dropWatches": false, "compact": false}`.
+        """
         if method == "POST":
-            wanted = orjson.loads(body or b"[]")
-            at_once = [rule for rule in wanted if "verb" not in rule]
-            self.faults[:] = [
-                Fault(**rule)
-                for rule in wanted
-                if rule["action"] != "compact" and (rule not in at_once or rule["action"] != "drop-watches")
-            ]
-            for rule in at_once:
-                if rule["action"] == "compact":
-                    self.store.compact()
-                elif rule["action"] == "drop-watches":
-                    self.store.drop_watches()
+            order = orjson.loads(body)
+            self.faults[:] = [Fault(**rule) for rule in order.get("faults", ())]
+            if order.get("dropWatches"):
+                self.store.drop_watches()
+            if order.get("compact"):
+                self.store.compact()
         return Reply(orjson.dumps([fault.as_json() for fault in self.faults]))
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    body = await request.content.read()
+    if len(body) > LARGEST_BODY:
+        raise ApiError(413, f"Request entity too large: limit is {LARGEST_BODY}")
+    return body
 
 
 def _refused(error: ApiError) -> web.Response:

@@ -25,7 +25,7 @@ class Reply:
     body: bytes = b""
     code: int = 200
     headers: Mapping[str, str] = field(default_factory=lambda: JSON_HEADERS)
-    stream: AsyncGenerator[bytes] | None = None
+    stream: AsyncGenerator[bytes, None] | None = None
     cut: bool = False
 
 

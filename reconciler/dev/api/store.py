@@ -3,7 +3,7 @@
 import asyncio
 import bisect
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Event:
-    """`record` is the new state (for DELETED the last one, with a new version); `before` the one it replaced."""
+    """`record` is the new state (of DELETED the last, with a new version), `before` the one it replaced."""
 
     type: str
     resource: ResourceKey
@@ -41,6 +41,7 @@ class Event:
 
 
 Listener = Callable[[Event], None]
+Place = tuple[ResourceKey, Key]
 
 
 class Watcher:
@@ -53,10 +54,10 @@ class Watcher:
 class Table:
     """The records of one resource, its recent events and those who follow them."""
 
-    def __init__(self, floor: int) -> None:
+    def __init__(self) -> None:
         self.records: dict[Key, Record] = {}
         self.log: deque[Event] = deque()
-        self.floor = floor
+        self.floor = 0
         self.watchers: set[Watcher] = set()
         self._sorted: list[Key] | None = []
 
@@ -108,26 +109,29 @@ class Store:
         self.version = 1
         self.tables: dict[ResourceKey, Table] = {}
         self.listeners: list[Listener] = []
+        self._places: dict[str, Place] = {}
+        self._dependents: dict[str, dict[Place, None]] = {}
 
     def table(self, resource: ResourceKey) -> Table:
         if resource not in self.tables:
-            self.tables[resource] = Table(self.version)
+            self.tables[resource] = Table()
         return self.tables[resource]
 
     def get(self, resource: ResourceKey, namespace: str, name: str) -> Record | None:
         return self.table(resource).records.get((namespace, name))
 
-    def list(self, resource: ResourceKey, namespace: str | None = None) -> list[Record]:
+    def records(self, resource: ResourceKey, namespace: str | None = None) -> list[Record]:
+        """In key order; `None` is every namespace."""
         return self.table(resource).select(namespace)
 
-    def owned_by(self, uid: str) -> Iterable[tuple[ResourceKey, Record]]:
-        for resource, table in list(self.tables.items()):
-            for record in list(table.records.values()):
-                if uid in record.owners:
-                    yield resource, record
+    def dependents(self, uid: str) -> list[tuple[ResourceKey, Record]]:
+        """The objects that name `uid` as an owner."""
+        places = self._dependents.get(uid, {})
+        return [(resource, self.table(resource).records[key]) for resource, key in places]
 
-    def has_uid(self, uid: str) -> bool:
-        return any(r.uid == uid for table in self.tables.values() for r in table.records.values())
+    def by_uid(self, uid: str) -> tuple[ResourceKey, Record] | None:
+        place = self._places.get(uid)
+        return None if place is None else (place[0], self.table(place[0]).records[place[1]])
 
     def commit(self, resource: ResourceKey, obj: Object) -> Record:
         """Store `obj` (which gets its resourceVersion) as added or modified."""
@@ -171,5 +175,19 @@ class Store:
 
     def _publish(self, event: Event) -> None:
         self.table(event.resource).append(event)
+        self._index(event)
         for listener in self.listeners:
             listener(event)
+
+    def _index(self, event: Event) -> None:
+        place = (event.resource, event.record.key)
+        for uid in event.before.owners if event.before else ():
+            self._dependents[uid].pop(place, None)
+            if not self._dependents[uid]:
+                del self._dependents[uid]
+        if event.type == "DELETED":
+            del self._places[event.record.uid]
+            return
+        self._places[event.record.uid] = place
+        for uid in event.record.owners:
+            self._dependents.setdefault(uid, {})[place] = None

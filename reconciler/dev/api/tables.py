@@ -112,7 +112,12 @@ def columns_of(resource: Resource) -> list[Column]:
         declared = [_declared(column) for column in resource.columns]
         return [name, *(declared or [age])]
     chosen = COLUMNS.get(resource.plural, ())
-    return [name, *chosen, age] if resource.plural != "events" else list(chosen)
+    if resource.plural == "events":
+        return list(chosen)
+    if resource.plural != "customresourcedefinitions":
+        narrow = [column for column in chosen if not column.definition["priority"]]
+        chosen = (*narrow, age, *(column for column in chosen if column.definition["priority"]))
+    return [name, *chosen]
 
 
 def _declared(column: Object) -> Column:

@@ -10,7 +10,7 @@ import orjson
 from reconciler.dev.api.errors import Cause, cause
 from reconciler.dev.api.fieldsets import item_key
 from reconciler.dev.api.quantity import canonical
-from reconciler.dev.api.schema import Type
+from reconciler.dev.api.schema import ANY, Type
 
 PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -59,18 +59,22 @@ def defaulted(value: Any, kind: Type) -> None:
     if isinstance(value, list):
         for item in value:
             defaulted(item, kind.item)
-    if not isinstance(value, dict):
+    elif isinstance(value, dict):
+        for name, below in kind.fields.items():
+            _default_field(value, name, below)
+        for name, child in value.items():
+            if isinstance(child, dict | list):
+                defaulted(child, kind.child(name) or ANY)
+
+
+def _default_field(parent: dict[str, Any], name: str, kind: Type) -> None:
+    """A null that may not be null counts as absent."""
+    if parent.get(name) is not None or (name in parent and kind.node.get("nullable")):
         return
-    for name, below in kind.fields.items():
-        if value.get(name) is None and "default" in below.node:
-            if name not in value or not below.node.get("nullable"):
-                value[name] = copy.deepcopy(below.node["default"])
-        elif value.get(name) is None and name in value and not below.node.get("nullable"):
-            del value[name]
-    for name, child in value.items():
-        below_child = kind.child(name)
-        if below_child is not None and isinstance(child, dict | list):
-            defaulted(child, below_child)
+    if "default" in kind.node:
+        parent[name] = copy.deepcopy(kind.node["default"])
+    else:
+        parent.pop(name, None)
 
 
 def violations(value: Any, kind: Type, path: str = "") -> Iterator[Cause]:
@@ -88,8 +92,9 @@ def violations(value: Any, kind: Type, path: str = "") -> Iterator[Cause]:
     elif expected and not _is_a(value, expected):
         yield _wrong_type(path, value, expected)
         return
-    yield from _broken_rules(value, node, path)
-    yield from _broken_combinations(value, kind, path)
+    if kind.ruled:
+        yield from _broken_rules(value, node, path)
+        yield from _broken_combinations(value, kind, path)
     if isinstance(value, dict):
         yield from _object_violations(value, kind, path)
     elif isinstance(value, list):
@@ -206,7 +211,7 @@ def _fits(value: Any, node: Mapping[str, Any]) -> bool:
         below = node.get("properties") or {}
         if not all(_fits(value[name], below[name]) for name in below if name in value):
             return False
-    checks = {
+    checks: Mapping[str, Callable[[Any], bool]] = {
         "allOf": lambda options: all(_fits(value, o) for o in options),
         "anyOf": lambda options: any(_fits(value, o) for o in options),
         "oneOf": lambda options: sum(_fits(value, o) for o in options) == 1,

@@ -11,9 +11,9 @@ from reconciler.dev.api import errors
 from reconciler.dev.api.admission import (
     Call,
     changed_object,
+    declared,
     decoded,
     new_object,
-    now,
     with_entries,
     with_owners,
 )
@@ -153,8 +153,8 @@ class Verbs:
         formats: Mapping[str, Callable[[Any, Any], Any]] = {JSON: json_patch, MERGE: merge_patch}
         if content_type not in formats:
             served = [JSON, MERGE, APPLY[0], *([] if call.resource.custom else [STRATEGIC])]
-            message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(served)}"
-            raise ApiError(415, message)
+            message = "the body of the request was in an unknown format - accepted media types include: "
+            raise ApiError(415, message + ", ".join(served))
         return lambda old: formats[content_type](old, patch)
 
     def _editable(self, call: Call, record: Record) -> Object:
@@ -174,40 +174,38 @@ class Verbs:
             )
             raise errors.conflict(*call.subject, why)
         if metadata.get("uid") and metadata["uid"] != record.uid:
-            why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {record.uid}"
-            raise errors.conflict(*call.subject, why)
+            raise errors.conflict(*call.subject, _other_uid(metadata["uid"], record))
 
     def apply(self, call: Call, body: Any) -> Answer:
         manager = call.params.get("fieldManager")
         if not manager:
             found = cause("FieldValueRequired", "fieldManager", "Required value: is required for apply patch")
             raise invalid("meta.k8s.io", "PatchOptions", "", [found])
-        config, warnings = decoded(call, body)
+        config = declared(call, body)
         if config["metadata"].pop("managedFields", None):
             raise ApiError(400, "metadata.managedFields must be nil")
         if config["metadata"].setdefault("name", call.name) != call.name:
             raise ApiError(400, "the name of the object does not match the name on the URL")
         record = self.store.get(call.resource.key, call.namespace, call.name)
         if record is None:
-            return self._apply_new(call, config, warnings)
+            return self._apply_new(call, config)
         self._check_versions(call, record, config["metadata"])
-        return self._apply_to(call, record, config, warnings)
+        return self._apply_to(call, record, config)
 
-    def _apply_new(self, call: Call, config: Object, warnings: list[str]) -> Answer:
+    def _apply_new(self, call: Call, config: Object) -> Answer:
         if call.subresource:
             raise errors.not_found(*call.subject)
         if config["metadata"].get("uid"):
-            raise errors.conflict(
-                *call.subject,
-                "uid mismatch: the provided object specified a uid, and no existing object was found",
-            )
+            why = "uid mismatch: the provided object specified a uid, and no existing object was found"
+            raise errors.conflict(*call.subject, why)
         self._place(call, config)
-        config.pop("status", None) if call.resource.has_status else None
+        if call.resource.has_status:
+            config.pop("status", None)
         _, entries = apply({}, config, call.resource.type, call.writer("Apply"), force=True)
         new = with_entries(new_object(call, config), entries)
-        return self._committed(call, None, new, warnings)
+        return self._committed(call, None, new, [])
 
-    def _apply_to(self, call: Call, record: Record, config: Object, warnings: list[str]) -> Answer:
+    def _apply_to(self, call: Call, record: Record, config: Object) -> Answer:
         old = self._editable(call, record)
         for name in ("resourceVersion", "uid"):
             config["metadata"].pop(name, None)
@@ -220,10 +218,10 @@ class Verbs:
         kind = call.resource.type
         merged, entries = apply(old, config, kind, call.writer("Apply"), force=force)
         new = with_entries(changed_object(call, old, _detached(merged)), entries)
-        return self._committed(call, record, new, warnings)
+        return self._committed(call, record, new, [])
 
     def _committed(self, call: Call, record: Record | None, new: Object, warnings: list[str]) -> Answer:
-        """Store `new` unless nothing changed or nothing may; an object waiting for its finalizers may go now."""
+        """Store `new` unless nothing changed; an object whose last finalizer went goes too."""
         resource = call.resource
         new["apiVersion"] = resource.stored_api_version
         if call.dry_run:
@@ -247,7 +245,7 @@ class Verbs:
         record = self.live(call)
         options.check(call, record)
         obj = record.copy()
-        marked(call.resource, obj, options, now())
+        marked(call.resource, obj, options)
         if call.dry_run:
             return Answer(orjson.dumps(obj))
         if must_wait(call.resource, obj):
@@ -264,6 +262,10 @@ class Verbs:
             "uid": record.uid,
         }
         return Answer(orjson.dumps(errors.status("Success", details={k: v for k, v in details.items() if v})))
+
+
+def _other_uid(wanted: str, record: Record) -> str:
+    return f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {record.uid}"
 
 
 def _detached(obj: Object) -> Object:

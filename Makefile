@@ -1,0 +1,44 @@
+# Everything a fresh machine needs is Python ≥ 3.11, git and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+KEEP ?=
+WORKERS ?= 2
+
+.PHONY: demo test check bench clean
+
+demo: $(VENV)/.run
+	$(BIN)/reconciler demo $(if $(KEEP),--keep)
+
+test: $(VENV)/.test
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -q $(ARGS)
+
+check: $(VENV)/.check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+bench: $(VENV)/.test
+	$(BIN)/python -m pytest tests/benchmarks -q -s $(ARGS)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# Each kind of use installs what it needs on top of the one before, once for each pyproject.toml.
+$(VENV)/.run: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.test: pyproject.toml $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+$(VENV)/.check: pyproject.toml $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,check]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

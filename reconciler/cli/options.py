@@ -1,0 +1,18 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks and debug messages.")]
+Settings = Annotated[Path, typer.Option("--config", "-c", help="The daemon's settings file.")]
+OptionalSettings = Annotated[
+    Path | None, typer.Option("--config", "-c", help="The daemon's settings file.", show_default=False)
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option("--namespace", "-n", help="Namespace of manifests that name none.", show_default=False),
+]
+Format = Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="How to print the result.")]
+Arguments = Annotated[list[Path], typer.Argument(help="Files and folders of specs.", show_default=False)]

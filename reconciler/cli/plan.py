@@ -1,0 +1,77 @@
+"""`reconciler plan`: what the daemon would do, without doing it."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from .. import config
+from ..errors import InvalidSpec
+from ..model.declared import Declarations
+from ..model.plan import Plan, describe
+from ..model.workspace import Problem
+from ..model.world import Desired
+from ..planning.resolve import resolve
+from . import offline, specs
+from .options import Namespace, OptionalSettings, Verbose
+from .output import FAILED, complain, say, say_json
+
+CHANGES = 2
+"""Exit status when something would be done, or is held back."""
+
+Place = Annotated[
+    Path | None,
+    typer.Argument(help="Working directory of specs; without one the settings' Git ref.", show_default=False),
+]
+Style = Annotated[Literal["text", "markdown", "json"], typer.Option("--output", "-o")]
+
+
+def plan(
+    path: Place = None,
+    settings_file: OptionalSettings = None,
+    namespace: Namespace = None,
+    without_cluster: Annotated[bool, typer.Option("--offline", help="Plan for an empty cluster.")] = False,
+    output: Style = "text",
+    verbose: Verbose = False,
+) -> None:
+    """Show what would be created, changed and deleted, and what is held back and why.
+
+    Without --config, or with --offline, the plan is for an empty cluster. With --config the cluster
+    is read, and nothing is ever written.
+
+    Exit status: 0 nothing to do, 2 there are changes (made or held), 1 an error or an invalid spec.
+    """
+    settings = config.load(settings_file) if settings_file is not None else None
+    desired = resolve(_declared(path, settings, namespace), offline.context(settings))
+    made = offline.plan(desired, settings)
+    _say(made, desired, output)
+    if problems := specs.problems_of(desired):
+        _complain_of(problems)
+        raise typer.Exit(FAILED)
+    if made.steps or any(not hold.waiting for hold in made.holds):
+        raise typer.Exit(CHANGES)
+
+
+def _declared(path: Path | None, settings: config.Settings | None, namespace: str | None) -> Declarations:
+    if settings is None:
+        if path is None:
+            raise InvalidSpec("name a folder of specs, or the daemon's settings with --config")
+        return specs.declared([path], namespace)
+    if path is not None:
+        return specs.folder(path, settings.source.paths)
+    return specs.at_ref(settings)
+
+
+def _complain_of(problems: list[Problem]) -> None:
+    for problem in problems:
+        complain(str(problem))
+
+
+def _say(made: Plan, desired: Desired, output: str) -> None:
+    if output == "json":
+        say_json({"revision": made.revision, "steps": [describe(s.action) for s in made.steps]})
+        return
+    for step in made.steps:
+        say(f"{step.workspace}: {describe(step.action)}: {step.why}")
+    for hold in made.holds:
+        say(f"{hold.workspace}: {hold.reason}: {hold.why}")

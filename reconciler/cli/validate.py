@@ -1,0 +1,89 @@
+"""`reconciler validate`: what the daemon would say of these files, before they are pushed."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+import typer
+
+from ..errors import InvalidSpec
+from ..model.declared import Declarations
+from ..model.workspace import Problem
+from ..model.world import Desired
+from ..planning.resolve import resolve
+from . import offline, specs
+from .options import Arguments, Namespace, Verbose
+from .output import FAILED, counted, say, say_json
+
+Style = Annotated[
+    Literal["text", "json", "github"],
+    typer.Option("--output", "-o", help="`github` writes workflow annotations."),
+]
+
+
+def validate(
+    paths: Arguments, namespace: Namespace = None, output: Style = "text", verbose: Verbose = False
+) -> None:
+    """Check specs exactly as the daemon does: shape, rules, presets, machine sizes, references.
+
+    Exit status: 0 all is well (warnings are printed), 1 there are problems or a path cannot be read.
+    """
+    found = specs.declared(paths, namespace)
+    if not found.files:
+        raise InvalidSpec(f"{', '.join(map(str, paths))}: there is no .yaml or .yml file here")
+    desired = resolve(found, offline.context(None))
+    problems = specs.problems_of(desired)
+    match output:
+        case "json":
+            say_json(_as_json(desired, problems))
+        case "github":
+            _say_annotations(desired, problems)
+        case "text":
+            _say_text(found, desired, problems)
+    if problems:
+        raise typer.Exit(FAILED)
+
+
+def warnings_of(desired: Desired) -> Iterator[tuple[str, int, str]]:
+    """(path, line, what may surprise), by workspace."""
+    for want in desired.workspaces.values():
+        for warning in want.warnings:
+            yield want.origin.path, want.origin.line, warning
+
+
+def _say_text(found: Declarations, desired: Desired, problems: list[Problem]) -> None:
+    for problem in problems:
+        say(str(problem))
+    for path, line, warning in warnings_of(desired):
+        say(f"{path}:{line}: warning: {warning}")
+    ignored = sum(sum(file.ignored.values()) for file in found.files.values())
+    also = f", {counted(ignored, 'document')} of other kinds ignored" if ignored else ""
+    files, valid = counted(len(found.files), "file"), counted(len(desired.workspaces), "valid workspace")
+    say(f"{files}, {valid}{also}: {counted(len(problems), 'problem')}")
+
+
+def _as_json(desired: Desired, problems: list[Problem]) -> dict[str, Any]:
+    return {
+        "valid": not problems,
+        "workspaces": sorted(map(str, desired.workspaces)),
+        "problems": problems,
+        "warnings": [{"path": p, "line": line, "message": text} for p, line, text in warnings_of(desired)],
+    }
+
+
+def _say_annotations(desired: Desired, problems: list[Problem]) -> None:
+    for problem in problems:
+        said = f"{problem.rule}; {problem.remedy}"
+        text = f"{problem.field or 'document'}{f' {problem.value!r}' if problem.value else ''}: {said}"
+        say(_annotation("error", problem.path, problem.line, text))
+    for path, line, warning in warnings_of(desired):
+        say(_annotation("warning", path, line, warning))
+
+
+def _annotation(level: str, path: str, line: int, text: str) -> str:
+    """GitHub's workflow command; its own characters are escaped, so that no value can end it early."""
+    where = f"file={_escaped(path, ':,')}" + (f",line={line}" if line else "")
+    return f"::{level} {where}::{_escaped(text)}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    return "".join(f"%{ord(c):02X}" if c in "%\r\n" + more else c for c in text)

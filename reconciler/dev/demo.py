@@ -1,0 +1,290 @@
+"""The main job, end to end, on the development cluster: push, plan, apply, serve, report.
+
+Three processes: the development world, the daemon (so that it can be killed), and this one, which
+plays the user: it pushes with git, watches with a Kubernetes client, and judges the outcome.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .. import data
+from ..cluster.cache import Cache, Selection
+from ..cluster.client import Client
+from ..errors import ReconcilerError, Unavailable
+from ..model.names import ObjectKey
+from ..model.settings import ClusterSettings
+from ..model.world import Manifest
+from .process import WorldProcess
+from .serve import Addresses
+from .show import Show
+
+NAMESPACE = "ai"
+CLUSTER = "demo"
+ARTIFACT = "adapters/phi-3-dolly:0.0.1"
+PUSH_SECRET = "registry-push"
+SERVING, ADAPTED, TUNING = "workspace-phi-3-mini", "workspace-phi-3-mini-adapter", "workspace-tuning-phi-3"
+_PLACEHOLDERS = (
+    "ACR_REPO_HERE.azurecr.io/IMAGE_NAME_HERE:0.0.1",
+    "ACR_REPO_HERE.azurecr.io/ADAPTER_HERE:0.0.1",
+)
+
+Phases = Mapping[str, Manifest]
+Until = Callable[[Phases], bool]
+
+
+class DemoFailed(ReconcilerError):
+    reason = "DemoFailed"
+
+
+@dataclass
+class Demo:
+    """One run in `root`, which is emptied first. `seconds` bounds each wait."""
+
+    root: Path
+    show: Show
+    seconds: float = 120.0
+    fast: bool = False
+    _workspaces: dict[str, Manifest] = field(default_factory=dict)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self, keep: asyncio.Event | None = None) -> None:
+        """Raises DemoFailed with the reason. With `keep`, everything stays up until it is set."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        world = WorldProcess(self.root / "world", ["--fast"] if self.fast else [])
+        try:
+            await self._with_world(await world.start(), keep)
+        finally:
+            await world.stop()
+
+    async def _with_world(self, world: Addresses, keep: asyncio.Event | None) -> None:
+        self.show.say(f"development cluster at {world.apiserver}, Git at {world.git}")
+        settings = self._settings(world)
+        client = await Client.connect(ClusterSettings(kubeconfig=Path(world.kubeconfig)), user_agent="demo")
+        cache = Cache(client, [Selection("Workspace", namespace=NAMESPACE)], self._seen, retry_seconds=0.5)
+        daemon = await self._start_daemon(settings)
+        try:
+            await _prepare(client, world)
+            await cache.start()
+            await self._story(client, world, daemon)
+            await self._summary(world, settings)
+            if keep is not None:
+                await keep.wait()
+        finally:
+            await _stop(daemon)
+            await cache.close()
+            await client.close()
+
+    # --- the story
+
+    async def _story(self, client: Client, world: Addresses, daemon: asyncio.subprocess.Process) -> None:
+        clone = await _clone(world.git, self.root / "clone")
+        for name, text in _manifests(world).items():
+            (clone / "workspaces" / name).write_text(text)
+        first = await _push(clone, "Serve and tune phi-3")
+        self.show.heading(f"pushed {first[:7]}: three workspaces")
+        await self._until(daemon, "all three to be ready", _all_ready)
+        _change(clone)
+        second = await _push(clone, "Halve the adapter's strength, stop serving the base model alone")
+        self.show.heading(f"pushed {second[:7]}: one workspace changed, one removed")
+        await self._until(daemon, "the change to be served and the other to be gone", _second_done(second))
+        await self._check_cluster(client)
+
+    async def _check_cluster(self, client: Client) -> None:
+        nodes, _ = await client.list("Node")
+        if any(n["metadata"]["labels"].get("kaito.sh/workspace") == SERVING for n in nodes):
+            raise DemoFailed(f"the nodes of {SERVING} are still there")
+        if await client.get(ObjectKey("Deployment", NAMESPACE, SERVING)) is not None:
+            raise DemoFailed(f"the Deployment of {SERVING} is still there")
+
+    async def _until(self, daemon: asyncio.subprocess.Process, what: str, done: Until) -> None:
+        """Waits for the Workspace objects to look so; fails when the daemon ends or time is up."""
+        try:
+            async with asyncio.timeout(self.seconds):
+                while not done(self._workspaces):
+                    if daemon.returncode is not None:
+                        raise DemoFailed(f"the daemon ended:\n{_tail(self.root / 'daemon.log')}")
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            log = _tail(self.root / "daemon.log")
+            raise DemoFailed(
+                f"waited {self.seconds:.0f} s for {what}; the daemon's log ends with\n{log}"
+            ) from None
+
+    def _seen(self, key: ObjectKey, old: Manifest | None, new: Manifest | None) -> None:
+        if new is None:
+            self._workspaces.pop(key.name, None)
+        else:
+            self._workspaces[key.name] = new
+        self.show.workspaces(self._workspaces)
+        self._changed.set()
+
+    # --- the daemon
+
+    def _settings(self, world: Addresses) -> Path:
+        written = {
+            "cluster": CLUSTER,
+            "engine": "native",
+            "mode": "full",
+            "source": {
+                "url": world.git,
+                "ref": "main",
+                "pollSeconds": 1,
+                "paths": [{"include": "workspaces/**/*.yaml", "namespace": NAMESPACE}],
+            },
+            "status": {"minIntervalSeconds": 2},
+            "provisioner": {"driver": "simulated", "url": world.cloud},
+            "timing": {"cloudPollSeconds": 1, "releaseAfterSuccessSeconds": 5},
+            "kubernetes": {"kubeconfig": world.kubeconfig},
+            "web": {"host": "127.0.0.1", "port": _free_port()},
+            "cache": str(self.root / "cache"),
+        }
+        path = self.root / "reconciler.yaml"
+        path.write_text(yaml.safe_dump(written, sort_keys=False))
+        return path
+
+    async def _start_daemon(self, settings: Path) -> asyncio.subprocess.Process:
+        command = [sys.executable, "-m", "reconciler", "run", "--config", str(settings), "--log", "json"]
+        with (self.root / "daemon.log").open("wb") as log:
+            return await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
+
+    # --- what there is to see at the end
+
+    async def _summary(self, world: Addresses, settings: Path) -> None:
+        ref = f"refs/heads/reconciler-status/{CLUSTER}"
+        await _git(self.root / "clone", "fetch", "-q", "origin", f"+{ref}:refs/status")
+        log = await _git(self.root / "clone", "log", "--format=%h %s", "refs/status")
+        if not log.strip():
+            raise DemoFailed("no status commit was written")
+        port = yaml.safe_load(settings.read_text())["web"]["port"]
+        self.show.summary(
+            status_commits=log.strip().splitlines(),
+            metrics=f"http://127.0.0.1:{port}/metrics",
+            kubeconfig=world.kubeconfig,
+            settings=str(settings),
+        )
+
+
+# --- the user's part -------------------------------------------------------------------------------
+
+
+def _manifests(world: Addresses) -> dict[str, str]:
+    """The documentation's manifests, with nothing but their placeholders filled in."""
+    image = f"{world.registry}/{ARTIFACT}"
+    found: dict[str, str] = {}
+    for path in sorted(data.path("presets/examples").glob("*.yaml")):
+        text = path.read_text().replace("ACR_REGISTRY_SECRET_HERE", PUSH_SECRET)
+        for placeholder in _PLACEHOLDERS:
+            text = text.replace(placeholder, image)
+        found[path.name] = text
+    return found
+
+
+def _change(clone: Path) -> None:
+    adapted = clone / "workspaces" / "inference-phi-3-adapter.yaml"
+    adapted.write_text(adapted.read_text().replace('strength: "1.0"', 'strength: "0.5"'))
+    (clone / "workspaces" / "inference-phi-3-mini.yaml").unlink()
+
+
+def _all_ready(seen: Phases) -> bool:
+    wanted = {SERVING: "Ready", ADAPTED: "Ready", TUNING: "Succeeded"}
+    return all(_status(seen, name).get("phase") == phase for name, phase in wanted.items())
+
+
+def _second_done(commit: str) -> Until:
+    def done(seen: Phases) -> bool:
+        adapted = _status(seen, ADAPTED)
+        return SERVING not in seen and adapted.get("phase") == "Ready" and adapted.get("commit") == commit
+
+    return done
+
+
+def _status(seen: Phases, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = seen.get(name, {}).get("status") or {}
+    return found
+
+
+async def _prepare(client: Client, world: Addresses) -> None:
+    """What a cluster has before: a namespace, and the Secret with which the tuning pushes."""
+    await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    auths = {"auths": {world.registry: {"auth": base64.b64encode(b"demo:demo").decode()}}}
+    await client.create(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": PUSH_SECRET, "namespace": NAMESPACE},
+            "type": "kubernetes.io/dockerconfigjson",
+            "data": {".dockerconfigjson": base64.b64encode(json.dumps(auths).encode()).decode()},
+        }
+    )
+
+
+async def _clone(url: str, folder: Path) -> Path:
+    if not url:
+        raise Unavailable("the demo needs `git`; install it and run again")
+    folder.mkdir(parents=True)
+    await _git(folder, "init", "-q", "-b", "main")
+    await _git(folder, "remote", "add", "origin", url)
+    (folder / "workspaces").mkdir()
+    return folder
+
+
+async def _push(clone: Path, message: str) -> str:
+    await _git(clone, "add", "-A")
+    await _git(clone, "commit", "-q", "-m", message)
+    await _git(clone, "push", "-q", "origin", "main")
+    return (await _git(clone, "rev-parse", "HEAD")).strip()
+
+
+async def _git(folder: Path, *arguments: str) -> str:
+    who = {"NAME": "Demo User", "EMAIL": "demo@example.com"}
+    environment = {f"GIT_{role}_{k}": v for role in ("AUTHOR", "COMMITTER") for k, v in who.items()}
+    child = await asyncio.create_subprocess_exec(
+        "git",
+        *arguments,
+        cwd=folder,
+        env={**os.environ, **environment, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await child.communicate()
+    if child.returncode != 0:
+        raise DemoFailed(f"git {arguments[0]}: {err.decode().strip()}")
+    return out.decode()
+
+
+# --- small things ----------------------------------------------------------------------------------
+
+
+async def _stop(daemon: asyncio.subprocess.Process) -> None:
+    if daemon.returncode is None:
+        daemon.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(15):
+                await daemon.wait()
+        except TimeoutError:
+            daemon.kill()
+            await daemon.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _tail(path: Path, lines: int = 15) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])

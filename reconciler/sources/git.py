@@ -1,0 +1,147 @@
+"""Specs from a Git ref: the cost follows the change.
+
+Trees are compared, and only blobs that are new under the configured globs are read and parsed. What a
+blob parses to is kept, so that a rename or a revert reads nothing.
+"""
+
+import asyncio
+import random
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+from ..model.declared import Declarations, ParsedFile
+from ..model.settings import PathEntry
+from ..model.workspace import Problem
+from ..repo.errors import TooLarge
+from ..repo.mirror import Mirror
+from ..repo.trees import FileChange
+from ..repo.watch import ref_changes
+from . import specs
+from .foreign import refused
+from .globs import Globs
+from .memory import remembered
+from .yaml_loader import MAX_BYTES
+
+Tree = Mapping[str, ParsedFile]
+Parse = Callable[[str, bytes, str | None], ParsedFile]
+"""From path, content and the namespace of manifests that name none; never raises."""
+
+_LOCAL_LOOK_SECONDS = 30.0
+_LFS = b"version https://git-lfs.github.com/spec/"
+_UNREAD = {
+    "symlink": ("a symbolic link is never followed", "commit the file itself in its place"),
+    "submodule": ("a submodule is never fetched", "commit its files here, or watch its repository"),
+}
+
+
+class GitSource:
+    """The specs at one ref. `poll` is the time between looks at a remote repository, in seconds, ±10 %."""
+
+    def __init__(
+        self, mirror: Mirror, entries: Sequence[PathEntry], parse: Parse = specs.parse, poll: float = 15.0
+    ) -> None:
+        self.current: Declarations | None = None
+        """What the last refresh that succeeded found."""
+        self._mirror = mirror
+        self._globs = Globs(entries)
+        self._parse = parse
+        self._poll = poll
+        self._tree: Tree = {}
+        self._parsed: dict[tuple[str, str | None], ParsedFile] = {}
+        self._reading = threading.Lock()
+
+    async def refresh(self) -> Declarations:
+        """Fetches and reads what changed. Raises what `Mirror.fetch` does, and keeps `current` then."""
+        return await asyncio.to_thread(self._refreshed)
+
+    async def wakeups(self) -> AsyncIterator[None]:
+        """Yields when it is time to refresh: on a move of a local ref, on a timer for a remote one."""
+        if self._mirror.local is None:
+            while True:
+                await asyncio.sleep(self._poll * random.uniform(0.9, 1.1))
+                yield
+        async with aclosing(ref_changes(self._mirror.local, _LOCAL_LOOK_SECONDS)) as moves:
+            async for _ in moves:
+                yield
+
+    async def messages_since(self, revision: str) -> Sequence[str]:
+        """Messages of the commits that came after `revision`, newest first, as far as they are here."""
+        if self.current is None:
+            return []
+        found = await asyncio.to_thread(self._mirror.commits, self.current.revision, revision)
+        return [commit.message for commit in found]
+
+    def _refreshed(self) -> Declarations:
+        """In a thread that a cancelled caller leaves running: what is kept changes here, all at once."""
+        with self._reading:
+            tree, self.current = self._read(self.current)
+            self._tree = tree
+            return self.current
+
+    def _read(self, before: Declarations | None) -> tuple[Tree, Declarations]:
+        revision = self._mirror.fetch()
+        if before and before.revision == revision:
+            return self._tree, before
+        base = before.revision if before and self._mirror.has(before.revision) else None
+        changes = self._mirror.changes(base, revision, self._globs.prefixes())
+        wanted = [(change, entry) for change in changes if (entry := self._globs.entry_for(change.path))]
+        if before and base and not wanted:
+            return self._tree, replace(before, revision=revision)
+        tree = self._with(wanted, dict(self._tree) if base else {})
+        self._forget_unused(tree)
+        touched = {change.path for change, _ in wanted}.union(() if base else self._tree)
+        return tree, _declared(revision, refused(tree), before, touched)
+
+    def _with(self, changes: list[tuple[FileChange, PathEntry]], tree: dict[str, ParsedFile]) -> Tree:
+        for change, entry in changes:
+            if change.new_blob is None:
+                tree.pop(change.path, None)
+            elif change.kind != "file":
+                tree[change.path] = _unread(change.path, change.new_blob, *_UNREAD[change.kind])
+            else:
+                tree[change.path] = self._file(change.path, change.new_blob, entry.namespace)
+        return tree
+
+    def _file(self, path: str, blob: str, namespace: str | None) -> ParsedFile:
+        known = self._parsed.get((blob, namespace))
+        if known is None:
+            known = self._parsed[blob, namespace] = self._fresh(path, blob, namespace)
+        return known if known.path == path else _moved(known, path)
+
+    def _fresh(self, path: str, blob: str, namespace: str | None) -> ParsedFile:
+        try:
+            content = self._mirror.read(blob, MAX_BYTES)
+        except TooLarge as error:
+            return _unread(path, blob, str(error), "split it into smaller files")
+        if content.startswith(_LFS):
+            return _unread(path, blob, "a Git LFS pointer is not a spec", "commit the file itself")
+        return self._parse(path, content, namespace)
+
+    def _forget_unused(self, tree: Tree) -> None:
+        """Now and then, so that the cost stays with the change."""
+        if len(self._parsed) > 2 * len(tree) + 1000:
+            used = {file.blob for file in tree.values()}
+            self._parsed = {key: file for key, file in self._parsed.items() if key[0] in used}
+
+
+def _declared(
+    revision: str, files: Tree, before: Declarations | None, touched: Iterable[str]
+) -> Declarations:
+    known = before.files if before else {}
+    commits = dict(before.commits) if before else {}
+    for path in touched:
+        if path not in files:
+            commits.pop(path, None)
+        elif path not in known or known[path].blob != files[path].blob:
+            commits[path] = revision
+    return Declarations(revision, files, commits, remembered(files, before))
+
+
+def _unread(path: str, blob: str, rule: str, remedy: str) -> ParsedFile:
+    return ParsedFile(path, blob, problems=(Problem(path, 0, "", "", rule, remedy),))
+
+
+def _moved(file: ParsedFile, path: str) -> ParsedFile:
+    return replace(file, path=path, problems=tuple(replace(found, path=path) for found in file.problems))

@@ -1,0 +1,246 @@
+"""A test bed: the development world in this process, the daemon in another, proxies between them."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from e2e.proxy import Proxy
+
+from reconciler.cluster.client import Client
+from reconciler.dev.clock import INSTANT, Speed
+from reconciler.dev.gitserver import run_git
+from reconciler.dev.serve import Options, serve
+from reconciler.model.names import ObjectKey
+from reconciler.model.settings import ClusterSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMESPACE = "ai"
+
+
+class Bed:
+    """Made by the `bed` fixture. `writes` lists every write that a server took, but for the lease."""
+
+    def __init__(self, root: Path, speed: Speed = INSTANT) -> None:
+        self.root = root
+        self.writes: list[str] = []
+        self.kill_after: int | None = None
+        self.settings: dict = {}
+        self.daemon: asyncio.subprocess.Process | None = None
+        self.port = 0
+        self._speed = speed
+
+    async def start(self) -> None:
+        if shutil.which("git") is None:
+            pytest.skip("needs the git program")
+        self.world = await serve(self.root / "world", Options(speed=self._speed))
+        at = self.world.addresses()
+        git_host, _, git_path = at.git.removeprefix("http://").partition("/")
+        self.api = Proxy(self.world.api.url, self._wrote)
+        self.cloud = Proxy(at.cloud, self._wrote)
+        self.git = Proxy(f"http://{git_host}", self._wrote)
+        for proxy in (self.api, self.cloud, self.git):
+            await proxy.start()
+        self.client = await Client.connect(ClusterSettings(kubeconfig=Path(at.kubeconfig)), user_agent="test")
+        await self.client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        self.remote = at.git
+        self._configure(f"{self.git.url}/{git_path}")
+        self._clone()
+
+    async def stop(self) -> None:
+        if self.daemon is not None and self.daemon.returncode is None:
+            self.daemon.kill()
+            await self.daemon.wait()
+        await self.client.close()
+        for proxy in (self.api, self.cloud, self.git):
+            await proxy.stop()
+        await self.world.stop()
+
+    # --- the daemon
+
+    def _configure(self, git_url: str) -> None:
+        kubeconfig = yaml.safe_load(self.world.kubeconfig.read_text())
+        cluster = kubeconfig["clusters"][0]["cluster"]
+        cluster["server"] = cluster["server"].replace(self.world.api.url, self.api.url)
+        proxied = self.root / "kubeconfig"
+        proxied.write_text(yaml.safe_dump(kubeconfig))
+        self.port = _free_port()
+        self.settings = {
+            "cluster": "test",
+            "engine": "native",
+            "mode": "full",
+            "source": {
+                "url": git_url,
+                "pollSeconds": 0.2,
+                "paths": [{"include": "workspaces/**/*.yaml", "namespace": NAMESPACE}],
+            },
+            "status": {"minIntervalSeconds": 0.2},
+            "provisioner": {"driver": "simulated", "url": self.cloud.url},
+            "timing": {"cloudPollSeconds": 0.3, "releaseAfterSuccessSeconds": 0.5},
+            "kubernetes": {"kubeconfig": str(proxied), "leaseSeconds": 1},
+            "web": {"host": "127.0.0.1", "port": self.port},
+            "cache": str(self.root / "cache"),
+        }
+
+    async def run(self) -> None:
+        """Starts the daemon and waits for its first plan."""
+        await self.launch()
+        await self.until(self._ready, "the daemon to be ready")
+
+    async def launch(self) -> None:
+        path = self.root / "reconciler.yaml"
+        path.write_text(yaml.safe_dump(self.settings))
+        with (self.root / "daemon.log").open("ab") as log:
+            self.daemon = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "reconciler", "run", "--config", str(path), "--log", "json",
+                stdout=log, stderr=log, cwd=ROOT,
+            )  # fmt: skip
+
+    async def kill(self) -> None:
+        assert self.daemon is not None
+        self.daemon.kill()
+        await self.daemon.wait()
+
+    async def end(self) -> int:
+        """Asks the daemon to end as a cluster would."""
+        assert self.daemon is not None
+        self.daemon.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(20):
+            return await self.daemon.wait()
+
+    def _wrote(self, line: str) -> None:
+        if "/leases" in line:
+            return  # every process writes its lease before it may write anything else
+        self.writes.append(line)
+        if self.kill_after == len(self.writes) and self.daemon is not None:
+            os.kill(self.daemon.pid, signal.SIGKILL)
+
+    async def _ready(self) -> bool:
+        try:
+            async with httpx.AsyncClient() as http:
+                return (await http.get(f"http://127.0.0.1:{self.port}/readyz")).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    async def metrics(self) -> dict[str, float]:
+        async with httpx.AsyncClient() as http:
+            text = (await http.get(f"http://127.0.0.1:{self.port}/metrics")).text
+        pairs = (line.rsplit(" ", 1) for line in text.splitlines() if line and line[0] != "#")
+        return {name: float(value) for name, value in pairs}
+
+    # --- the user
+
+    def _clone(self) -> None:
+        self.clone = self.root / "clone"
+        run_git("init", "-q", "-b", "main", str(self.clone))
+        self._git("remote", "add", "origin", self.remote)
+        self.push({"../README.md": "specs live in workspaces/"}, "Begin")
+
+    def _git(self, *arguments: str) -> str:
+        return run_git("-C", str(self.clone), "-c", "user.name=T", "-c", "user.email=t@e.x", *arguments)
+
+    def push(self, files: dict[str, str | None], message: str = "change") -> str:
+        """Commits these files under `workspaces/` (None deletes one) and pushes; returns the commit."""
+        for name, text in files.items():
+            path = self.clone / "workspaces" / name
+            if text is None:
+                path.unlink()
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+        self._git("add", "-A")
+        self._git("commit", "-q", "--allow-empty", "-m", message)
+        self._git("push", "-q", "-f", "origin", "HEAD:main")
+        return self._git("rev-parse", "HEAD").strip()
+
+    def status_commits(self) -> list[str]:
+        """Messages on the status ref, newest first."""
+        self._git("fetch", "-q", "origin", "+refs/heads/reconciler-status/test:refs/status")
+        return self._git("log", "--format=%s", "refs/status").strip().splitlines()
+
+    def status_file(self, path: str) -> str:
+        self._git("fetch", "-q", "origin", "+refs/heads/reconciler-status/test:refs/status")
+        return self._git("show", f"refs/status:{path}")
+
+    # --- what is there
+
+    async def get(self, kind: str, name: str) -> dict | None:
+        return await self.client.get(ObjectKey(kind, NAMESPACE, name))
+
+    async def names(self, kind: str) -> set[str]:
+        found, _ = await self.client.list(kind)
+        return {item["metadata"]["name"] for item in found}
+
+    def pools(self) -> list[dict]:
+        return [pool.report() for pool in self.world.cloud.cloud.pools()]
+
+    async def phase(self, name: str) -> str:
+        found = await self.get("Workspace", name)
+        return ((found or {}).get("status") or {}).get("phase", "")
+
+    async def until(self, done: Callable, what: str, seconds: float = 30.0) -> None:
+        """Looks until it is so. The deadline is generous; the wait is not the test."""
+        deadline = time.monotonic() + seconds
+        while not await done():
+            if self.daemon is not None and self.daemon.returncode is not None and self.kill_after is None:
+                raise AssertionError(f"the daemon ended:\n{self._log()}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"waited {seconds:.0f} s for {what}:\n{self._log()}")
+            await asyncio.sleep(0.05)
+
+    def _log(self) -> str:
+        return "\n".join((self.root / "daemon.log").read_text().splitlines()[-30:])
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def inference(name: str, *, strength: str = "", count: int = 1, annotations: dict | None = None) -> str:
+    """A serving workspace as YAML."""
+    document: dict = {
+        "apiVersion": "kaito.sh/v1alpha1",
+        "kind": "Workspace",
+        "metadata": {"name": name, **({"annotations": annotations} if annotations else {})},
+        "resource": {
+            "count": count,
+            "instanceType": "Standard_NC6s_v3",
+            "labelSelector": {"matchLabels": {"apps": name}},
+        },
+        "inference": {"preset": {"name": "phi-3-mini-4k-instruct"}},
+    }
+    if strength:
+        source = {"name": "adapter", "image": "registry.example.com/adapters/a:1"}
+        document["inference"]["adapters"] = [{"source": source, "strength": strength}]
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def tuning(name: str, image: str = "registry.example.com/adapters/t:1", method: str = "qlora") -> str:
+    return yaml.safe_dump(
+        {
+            "apiVersion": "kaito.sh/v1alpha1",
+            "kind": "Workspace",
+            "metadata": {"name": name},
+            "resource": {
+                "instanceType": "Standard_NC6s_v3",
+                "labelSelector": {"matchLabels": {"app": name}},
+            },
+            "tuning": {
+                "preset": {"name": "phi-3-mini-128k-instruct"},
+                "method": method,
+                "input": {"urls": ["https://data.example.com/train.parquet"]},
+                "output": {"image": image, "imagePushSecret": "registry-push"},
+            },
+        },
+        sort_keys=False,
+    )
