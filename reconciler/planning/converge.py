@@ -32,6 +32,7 @@ def converge(case: Case) -> Iterator[Step | Hold]:
         yield from _config(case)
         yield from readiness.of_operator(case)
     elif over:
+        yield from _unwanted(case)
         yield from tuning_life.aftermath(case)
     elif case.live_workload is not None:
         yield from _keep(case)
