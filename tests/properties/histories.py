@@ -1,6 +1,6 @@
 """Histories: what people push and what befalls the world in between, for hypothesis to draw."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from builders import A100, V100, output_of, policy, tuning_yaml, workspace_yaml
@@ -115,13 +115,12 @@ class Disturbance:
             world.fail_pool(name)
 
     def _restart(self, world: SmallWorld) -> None:
-        files = world.files
         world.restart()
-        world.push(files)
+        _again(world)
 
     def _crash(self, world: SmallWorld) -> None:
         world.crash(self.which)
-        world.push(world.files)
+        _again(world)
 
     def _blind(self, world: SmallWorld) -> None:
         world.unseen = frozenset({("cluster", "simulated")[self.which % 2]})
@@ -137,13 +136,26 @@ class Disturbance:
     def _spoil(self, world: SmallWorld) -> None:
         """A file no longer parses."""
         for path in self._pick(sorted(world.files)):
-            world.push({**world.files, path: UNREADABLE})
+            _spoilt(world, {**world.files, path: UNREADABLE})
 
     def _spoil_moved(self, world: SmallWorld) -> None:
         """A file is moved and spoilt in one commit."""
         for path in self._pick(sorted(world.files)):
             rest = {p: text for p, text in world.files.items() if p != path}
-            world.push({**rest, f"moved/{path}": UNREADABLE})
+            _spoilt(world, {**rest, f"moved/{path}": UNREADABLE})
+
+
+def _again(world: SmallWorld) -> None:
+    """The same commit, read anew."""
+    spoilt = world.spoilt
+    world.push(world.files)
+    world.spoilt = spoilt
+
+
+def _spoilt(world: SmallWorld, files: Mapping[str, str]) -> None:
+    before, already = frozenset(world.desired.workspaces), world.spoilt
+    world.push(files)
+    world.spoilt = already | (before - world.desired.workspaces.keys())
 
 
 HARMLESS = ("delete", "edit", "lose_nodes", "lose_pool", "fail_pool", "restart", "crash", "blind", "see", "occupy")
