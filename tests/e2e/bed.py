@@ -1,6 +1,7 @@
 """A test bed: the development world in this process, the daemon in another, proxies between them."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -166,9 +167,20 @@ class Bed:
         self._git("fetch", "-q", "origin", "+refs/heads/reconciler-status/test:refs/status")
         return self._git("log", "--format=%s", "refs/status").strip().splitlines()
 
+    def status_bodies(self) -> str:
+        self._git("fetch", "-q", "origin", "+refs/heads/reconciler-status/test:refs/status")
+        return self._git("log", "--format=%b", "refs/status")
+
     def status_file(self, path: str) -> str:
         self._git("fetch", "-q", "origin", "+refs/heads/reconciler-status/test:refs/status")
         return self._git("show", f"refs/status:{path}")
+
+    def index(self) -> dict:
+        """The status ref's index; empty while there is none."""
+        try:
+            return json.loads(self.status_file("index.json"))
+        except RuntimeError:
+            return {}
 
     # --- what is there
 
