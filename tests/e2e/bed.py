@@ -20,6 +20,7 @@ from reconciler.cluster.client import Client
 from reconciler.dev.clock import INSTANT, Speed
 from reconciler.dev.gitserver import run_git
 from reconciler.dev.serve import Options, serve
+from reconciler.errors import NotFound
 from reconciler.model.names import ObjectKey
 from reconciler.model.settings import ClusterSettings
 
@@ -188,7 +189,11 @@ class Bed:
         return await self.client.get(ObjectKey(kind, NAMESPACE, name))
 
     async def names(self, kind: str) -> set[str]:
-        found, _ = await self.client.list(kind)
+        """Of all objects of a kind; none where the cluster does not serve it."""
+        try:
+            found, _ = await self.client.list(kind)
+        except NotFound:
+            return set()
         return {item["metadata"]["name"] for item in found}
 
     def pools(self) -> list[dict]:
