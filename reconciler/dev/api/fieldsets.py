@@ -104,6 +104,22 @@ def keyed(items: list[Any], kind: Type) -> dict[str, Any]:
     return {item_key(item, kind): item for item in items}
 
 
+def duplicate(value: Any, kind: Type, path: str = "") -> str:
+    """The first list item whose key an earlier one has; empty where there is none."""
+    if isinstance(value, dict) and not kind.atomic:
+        below = (duplicate(v, kind.child(k) or ANY, f"{path}.{k}") for k, v in value.items())
+        return next(filter(None, below), "")
+    if not is_granular(value, kind):
+        return ""
+    found: dict[str, Any] = {}
+    for item in value:
+        key = item_key(item, kind)
+        if key in found:
+            return f"{path}: duplicate entries for key {_text(key)}"
+        found[key] = item
+    return next(filter(None, (duplicate(v, kind.item, path + _text(k)) for k, v in found.items())), "")
+
+
 def fields_of(value: Any, kind: Type) -> FieldSet | None:
     """What applying `value` claims; None for a container that claims nothing."""
     if isinstance(value, dict) and not kind.atomic and kind.shape != "scalar":

@@ -196,6 +196,13 @@ REFUSED = {
 }
 
 
+async def test_two_items_of_one_key_are_refused(api):
+    body = deployment(env=[{"name": "A", "value": "1"}, {"name": "A", "value": "2"}])
+    code, status = await api.apply(f"{APPS}/deployments", body)
+    assert code == 500
+    assert '.containers[name="main"].env: duplicate entries for key [name="A"]' in status["message"]
+
+
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED.keys())
 async def test_an_apply_is_refused_for(case, api):
     query, body, _, code, text = case
