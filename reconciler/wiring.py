@@ -19,7 +19,8 @@ from .cluster.client import Client
 from .cluster.lease import Leadership
 from .cluster.state import StateStore
 from .config import Settings
-from .errors import Unavailable
+from .errors import ReconcilerError, Unavailable
+from .loop.asked import Asked
 from .loop.cycle import World
 from .loop.daemon import Daemon
 from .loop.execute import Hands
@@ -56,6 +57,16 @@ class Running:
 
     daemon: Daemon
     port: int
+
+
+@asynccontextmanager
+async def observing(settings: Settings) -> AsyncIterator[World]:
+    """The world as it is, to be looked at only: nothing is written, no lease taken, nothing waited for.
+
+    Raises Unavailable where the cluster cannot be read.
+    """
+    async with AsyncExitStack() as open_parts:
+        yield await _Parts(settings, open_parts).look()
 
 
 @asynccontextmanager
@@ -112,6 +123,7 @@ class _Parts:
         self.catalogues = load_catalogues()
 
     async def start(self) -> Running:
+        telemetry.begin()
         probes = _Readiness()
         web = await serve(self.settings.web, probes.probes)
         self.open.push_async_callback(web.close)
@@ -128,6 +140,20 @@ class _Parts:
         probes.daemon = daemon
         log.info("started", cluster=self.settings.cluster, engine=self.settings.engine, port=web.port)
         return Running(daemon, web.port)
+
+    async def look(self) -> World:
+        client = await self._client()
+        view = View(await cluster_id(client), self.wakeups.mark, prices(self.catalogues))
+        view.cache = await self._cache(client, view)
+        if "cluster" in view.unseen:
+            raise Unavailable(next(why for why in view.cache.unseen.values() if why != "not served"))
+        world = await self._world(client, view)
+        for name, driver in world.hands.provisioners.items():
+            try:
+                view.pools_seen(name, await driver.observe())
+            except ReconcilerError:
+                view.driver_unseen(name)
+        return world
 
     async def _client(self) -> Client:
         client = await Client.connect(
@@ -161,7 +187,8 @@ class _Parts:
             timing=self.settings.timing,
             prices=prices(self.catalogues),
         )
-        hands = Hands(client, view.cache, view.facts, drivers, crd())
+        hands = Hands(client, view.cache, view.facts, drivers, crd(), finished=self.wakeups.mark)
+        self.open.push_async_callback(hands.close)
         return World(view, hands, ledger, Planner(), Publisher([]), policy)
 
     async def _publisher(self, client: Client, world: World, view: View) -> None:
@@ -172,12 +199,18 @@ class _Parts:
             channels += [ClusterStatus(client, live, view.cache.note), Events(client, live)]
         if (ref := self.settings.status_ref) is not None:
             status_ref = StatusRef(
-                self._branch(ref), self.settings.cluster, view.cluster_id, self.settings.status
+                self._branch(ref),
+                self.settings.cluster,
+                view.cluster_id,
+                self.settings.status,
+                leaderless=self.settings.mode == "observe",
             )
             await status_ref.start()
             self.open.push_async_callback(status_ref.close)
             channels.append(status_ref)
-        world.publish = Publisher(channels)
+        publisher = Publisher(channels)
+        self.open.push_async_callback(publisher.close)
+        world.publish = publisher
 
     def _branch(self, ref: str) -> Branch:
         source, status = self.settings.source, self.settings.status
@@ -194,8 +227,12 @@ class _Parts:
             world.may_write = held
             telemetry.leads(held)
             self.wakeups.mark_all()
+            asked.look()
 
         kubernetes = self.settings.kubernetes
+        world.asked = asked = Asked(client, kubernetes.namespace)
+        await asked.start()
+        self.open.push_async_callback(asked.close)
         identity = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns() & 0xFFFFFF:06x}"
         leadership = Leadership(
             client, kubernetes.namespace, names.LEASE, identity, kubernetes.lease_seconds, changed

@@ -154,16 +154,19 @@ def policy(**changes: Any) -> Policy:
 
 
 def desired(*texts: str, where: Context | None = None, **more: Any) -> Desired:
-    """Each text in a file of its own, `0.yaml` first."""
-    files = {f"{number}.yaml": text for number, text in enumerate(texts)}
-    return resolve(declared(files, **more), where or context())
+    """Each text in a file of its own, named after its workspace."""
+    return resolve(declared({path_of(text): text for text in texts}, **more), where or context())
+
+
+def path_of(text: str) -> str:
+    return f"{yaml.safe_load(text)['metadata']['name']}.yaml"
 
 
 def wanted(text: str, *others: str, where: Context | None = None) -> DesiredWorkspace:
     """What the first text means."""
     found = desired(text, *others, where=where)
     assert not found.invalid, found.invalid
-    return next(w for w in found.workspaces.values() if w.origin.path == "0.yaml")
+    return next(w for w in found.workspaces.values() if w.origin.path == path_of(text))
 
 
 def ws(name: str, namespace: str = NAMESPACE) -> WorkspaceId:

@@ -18,6 +18,7 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 from kubernetes.aio.config.exec_provider import ExecProvider
+from kubernetes.aio.config.incluster_config import SERVICE_TOKEN_FILENAME
 
 from reconciler.errors import NotPermitted, Unavailable
 from reconciler.model.settings import ClusterSettings
@@ -74,7 +75,7 @@ class Access:
 
 async def _configuration(settings: ClusterSettings) -> Configuration:
     configuration = Configuration()
-    if settings.kubeconfig is None and settings.context is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
+    if settings.kubeconfig is None and settings.context is None and _in_cluster():
         try:
             load_incluster_config(client_configuration=configuration)
         except _BROKEN as error:
@@ -89,6 +90,10 @@ async def _configuration(settings: ClusterSettings) -> Configuration:
     if not str(configuration.host).startswith(("http://", "https://")):
         raise Unavailable(f"the kubeconfig {source} names no http or https server: {configuration.host!r}")
     return configuration
+
+
+def _in_cluster() -> bool:
+    return "KUBERNETES_SERVICE_HOST" in os.environ and Path(SERVICE_TOKEN_FILENAME).exists()
 
 
 async def _check_plugin(loader: object, configuration: Configuration) -> None:

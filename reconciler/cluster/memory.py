@@ -11,6 +11,7 @@ from reconciler.model.names import ObjectKey
 from reconciler.model.world import Manifest
 
 from .kinds import key_of
+from .sharing import Sharing
 from .trim import trimmed
 
 OnChange = Callable[[ObjectKey, Manifest | None, Manifest | None], None]
@@ -28,7 +29,8 @@ class Memory:
         self._versions: dict[ObjectKey, int] = {}
         self._gone: dict[str, None] = {}
         self._on_change = on_change
-        self._kept = (lambda manifest: manifest) if whole else trimmed
+        sharing = Sharing()
+        self._kept = (lambda m: m) if whole else (lambda m: sharing.manifest(trimmed(m)))
 
     def begin(self, version: str) -> None:
         """A list as of `version` follows. One from the past means that the server's data was restored."""

@@ -1,8 +1,8 @@
 """The development world in one process: API server, controllers, nodes, cloud, registry and Git server.
 
-`python -m reconciler.dev.serve --dir D` writes `D/kubeconfig` and, once everything answers, `D/world.json`
-with the addresses. It ends on SIGTERM or SIGINT. Everything but the Git repositories is in memory and ends
-with it.
+`python -m reconciler.dev.serve --dir D` writes `D/kubeconfig` and, once everything answers,
+`D/world.json` with the addresses. It ends on SIGTERM or SIGINT. Everything but the Git repositories is
+in memory and ends with it.
 """
 
 import argparse

@@ -7,5 +7,6 @@ rollout.py    how far each pushed revision has come
 planner.py   plans remembered for workspaces that did not change
 execute.py   steps into calls
 ledger.py    holds published, acknowledgements, deletions done
+asked.py     acknowledgements from the command line
 daemon.py    wake-ups, timers, shutdown
 """

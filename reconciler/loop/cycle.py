@@ -14,6 +14,7 @@ from ..model.policy import Policy
 from ..model.status import WorkspaceStatus
 from ..model.world import Desired, Observed, Occupant
 from ..planning.status import assess
+from .asked import Asked
 from .backoff import Backoff
 from .execute import Hands
 from .ledger import Ledger
@@ -49,6 +50,8 @@ class World:
     policy: Policy
     backoff: Backoff = field(default_factory=Backoff)
     rollout: Rollout = field(default_factory=Rollout)
+    asked: Asked | None = None
+    """Acknowledgements left in the cluster; None where nothing is written there."""
     may_write: bool = False
     """Whether this process holds the lease."""
     statuses: Statuses = field(default_factory=dict)

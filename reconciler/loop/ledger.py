@@ -5,7 +5,7 @@ Kept in one ConfigMap, written only when it changes. Without a store (mode `obse
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from ..model import names
@@ -33,6 +33,8 @@ class Published:
     members: tuple[str, ...]
     since: float
     revision: str
+    reason: str = ""
+    why: str = ""
 
 
 class Ledger:
@@ -45,9 +47,7 @@ class Ledger:
     async def load(self) -> None:
         said = await self._store.load() if self._store is not None else {}
         holds: dict[str, Any] = said.get("holds") or {}
-        self.published = {
-            fp: Published(tuple(h["members"]), h["since"], h["revision"]) for fp, h in holds.items()
-        }
+        self.published = {fp: Published(**{**h, "members": tuple(h["members"])}) for fp, h in holds.items()}
         self._released = dict(said.get("released") or {})
         self._recent = [
             Deletion(when, WorkspaceId.parse(id), gpus) for when, id, gpus in said.get("recent") or ()
@@ -108,10 +108,7 @@ class Ledger:
     async def _save(self) -> None:
         if self._store is None:
             return
-        holds = {
-            fp: {"members": p.members, "since": p.since, "revision": p.revision}
-            for fp, p in self.published.items()
-        }
+        holds = {fp: asdict(p) for fp, p in self.published.items()}
         recent = [[d.when, str(d.workspace), d.gpus] for d in self._recent]
         await self._store.save({"holds": holds, "released": self._released, "recent": recent})
 
@@ -122,7 +119,7 @@ def acknowledged(messages: Iterable[str]) -> list[str]:
 
 
 def _first(group: Group, plan: Plan, now: float) -> Published:
-    return Published(tuple(sorted(group.members)), now, plan.revision)
+    return Published(tuple(sorted(group.members)), now, plan.revision, group.reason, group.why)
 
 
 def _pending(member: str, groups: Iterable[Group], fleet: Mapping[WorkspaceId, Footprint]) -> bool:

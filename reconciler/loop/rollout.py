@@ -57,7 +57,7 @@ class Rollout:
         statuses: Mapping[WorkspaceId, WorkspaceStatus],
         now: float,
     ) -> list[tuple[Stage, float]]:
-        """What a cycle that planned `revision` found. Returns the stages just reached and the seconds it took."""
+        """What a cycle that planned `revision` found. Returns each stage reached now and its seconds."""
         number = self._numbers.get(revision, 0)
         reached: list[tuple[Stage, float]] = []
         for id in scope:

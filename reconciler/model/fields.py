@@ -18,6 +18,10 @@ Path = tuple[Segment, ...]
 MISSING: Any = object()
 _LIST_KEYS = ("name", "mountPath", "containerPort", "port", "key", "type", "ip")
 _QUANTITY_FIELDS = frozenset({"limits", "requests", "capacity", "allocatable", "sizeLimit", "hard"})
+_TRUE_UNLESS_SAID = frozenset(
+    {"automountServiceAccountToken", "allowPrivilegeEscalation", "enableServiceLinks", "hostUsers"}
+)
+"""Fields of a pod whose absence means true, so that a missing `false` is a difference."""
 _SUFFIXES = {
     "m": Decimal("0.001"),
     **{s: Decimal(1000) ** (i + 1) for i, s in enumerate(("k", "M", "G", "T", "P", "E"))},
@@ -51,7 +55,7 @@ def dotted(path: Path) -> str:
 
 def differences(declared: Any, live: Any, at: Path = ()) -> Iterator[Difference]:
     """Every declared leaf that is not so in `live`."""
-    if live is MISSING and is_empty(declared):
+    if live is MISSING and is_empty(declared, at[-1] if at else ""):
         return
     match declared:
         case dict() if isinstance(live, dict):
@@ -63,11 +67,13 @@ def differences(declared: Any, live: Any, at: Path = ()) -> Iterator[Difference]
             yield Difference(at, declared, live)
 
 
-def is_empty(value: Any) -> bool:
-    """Values an API server leaves out when it stores an object (`omitempty`)."""
+def is_empty(value: Any, name: Segment = "") -> bool:
+    """Values an API server leaves out when it stores an object (`omitempty`); `name` is the field's."""
     if isinstance(value, dict):
-        return all(is_empty(v) for v in value.values())
-    return value is None or value is False or value in ("", [])
+        return all(is_empty(v, k) for k, v in value.items())
+    if value is False:
+        return name not in _TRUE_UNLESS_SAID
+    return value is None or value in ("", [])
 
 
 def list_key(items: list[Any]) -> str | None:

@@ -72,7 +72,8 @@ class Step:
     action: Action
     why: str
     cause: str = "spec"
-    """`spec` (Git changed), `drift`, `render` (this release renders it otherwise), `prune`, `release`."""
+    """`spec` (Git changed), `drift`, `render` (this release renders it otherwise), `prune`, `release`,
+    `retry` (the cloud failed before), `record` (only where we write down path or pool)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,8 @@ class Desired:
     broken: Mapping[str, BrokenFile] = field(default_factory=dict)
     declared_anything: bool = True
     """False where the watched paths hold no workspace at all: an empty tree is never a deletion."""
+    commits: Mapping[str, str] = field(default_factory=dict)
+    """By path: the commit in which we saw the file change."""
 
 
 # --- observed --------------------------------------------------------------------------------------

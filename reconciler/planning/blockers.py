@@ -5,6 +5,9 @@ from typing import Any
 
 from ..model import names
 from ..model.plan import Hold
+from ..model.policy import Policy
+from ..model.workspace import DEFAULT_INSTANCE_TYPE
+from ..model.world import Observed, ObservedWorkspace
 from .case import Case
 
 
@@ -19,22 +22,26 @@ def cluster_unseen(case: Case) -> Hold | None:
 
 
 def foreign_operator(case: Case) -> Hold | None:
+    return engine_conflict(case.seen, case.world, case.policy)
+
+
+def engine_conflict(seen: ObservedWorkspace, world: Observed, policy: Policy) -> Hold | None:
     """Two operators on one Workspace would fight; upstream's leaves its finalizer and hash on it."""
-    if case.policy.engine != "native":
+    if policy.engine != "native":
         return None
-    why = case.world.engine_conflict or _operator_marks(case)
+    why = world.engine_conflict or _operator_marks(seen)
     remedy = "remove the other operator, or set `engine: kaito`"
-    return case.hold("EngineConflict", f"{why}; {remedy}") if why else None
+    return Hold(seen.id, "EngineConflict", f"{why}; {remedy}") if why else None
 
 
-def _operator_marks(case: Case) -> str:
-    if case.seen.mirror is None:
+def _operator_marks(seen: ObservedWorkspace) -> str:
+    if seen.mirror is None:
         return ""
-    finalizers = case.seen.mirror.manifest.get("metadata", {}).get("finalizers") or []
+    finalizers = seen.mirror.manifest.get("metadata", {}).get("finalizers") or []
     if names.FOREIGN_FINALIZER in finalizers:
-        return f"{case.id} carries the finalizer {names.FOREIGN_FINALIZER} of a Kaito operator"
-    if case.seen.mirror.annotation(names.FOREIGN_HASH):
-        return f"{case.id} carries the annotation {names.FOREIGN_HASH} of a Kaito operator"
+        return f"{seen.id} carries the finalizer {names.FOREIGN_FINALIZER} of a Kaito operator"
+    if seen.mirror.annotation(names.FOREIGN_HASH):
+        return f"{seen.id} carries the annotation {names.FOREIGN_HASH} of a Kaito operator"
     return ""
 
 
@@ -84,13 +91,19 @@ def _at(*path: str) -> Callable[[dict[str, Any]], Any]:
     return read
 
 
+def _instance_type(manifest: dict[str, Any]) -> Any:
+    """A server may have filled in the default, and case does not matter."""
+    said = _at("resource", "instanceType")(manifest) or DEFAULT_INSTANCE_TYPE
+    return said.lower() if isinstance(said, str) else said
+
+
 def _method(manifest: dict[str, Any]) -> Any:
     method = _at("tuning", "method")(manifest)
     return method.lower() if isinstance(method, str) else method
 
 
 IMMUTABLE: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
-    ("resource.instanceType", _at("resource", "instanceType")),
+    ("resource.instanceType", _instance_type),
     ("resource.count", lambda m: _at("resource", "count")(m) or 1),
     ("resource.labelSelector", _at("resource", "labelSelector")),
     ("inference", lambda m: "present" if m.get("inference") else "absent"),

@@ -52,9 +52,17 @@ def _compare_job(case: Case, want: DesiredObject, live: ObservedObject) -> Itera
     if live.spec != want.spec:
         yield Step(case.id, DeleteObject(want.key, live.uid), "its spec changed: the tuning runs again")
         return
-    settled = DesiredObject(want.key, want.spec, live.render, drift.without_template(want.manifest))
-    found = tuple(c for c in drift.changes(settled, live) if not c.field.endswith(names.RENDER))
-    yield from _correct(case, want, live, found)
+    settled = _settled(want, live)
+    yield from _correct(case, settled, live, drift.changes(settled, live))
+
+
+def _settled(want: DesiredObject, live: ObservedObject) -> DesiredObject:
+    """The Job as this release would have it, around the template it was created with: that cannot change."""
+    metadata = want.manifest["metadata"]
+    annotations = {**metadata["annotations"], names.RENDER: live.render}
+    spec = {**want.manifest["spec"], "template": live.manifest["spec"]["template"]}
+    manifest = {**want.manifest, "metadata": {**metadata, "annotations": annotations}, "spec": spec}
+    return DesiredObject(want.key, want.spec, live.render, manifest)
 
 
 def _compare(case: Case, want: DesiredObject, live: ObservedObject) -> Iterator[Step | Hold]:
@@ -74,9 +82,9 @@ def _correct(
 ) -> Iterator[Step | Hold]:
     if not found:
         return
-    if all(c.field.endswith(_BOOKKEEPING) for c in found):
+    if all(_is_record(c) for c in found):
         why = "; ".join(f"{c.field.rpartition('/')[2]} is now {c.wanted}" for c in found)
-        yield Step(case.id, ApplyObject(want, found), why)
+        yield Step(case.id, ApplyObject(want, found), why, "record")
         return
     if (contested := _contested(case, want, live, found)) is not None:
         yield contested
@@ -87,6 +95,11 @@ def _correct(
         yield case.hold("Drifted", f"{want.key}: {fields} changed{by}; reported only")
         return
     yield Step(case.id, ApplyObject(want, found), f"{want.key}: {fields} changed{by}", "drift")
+
+
+def _is_record(change: Change) -> bool:
+    """Whether only we have moved on; an annotation that somebody took away or owns has drifted."""
+    return change.field.endswith(_BOOKKEEPING) and not change.manager and change.was != drift.ABSENT
 
 
 def _contested(

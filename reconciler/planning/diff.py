@@ -6,6 +6,7 @@ from ..model.names import WorkspaceId
 from ..model.plan import ApplyObject, Hold, InstallCrd, Plan, Step
 from ..model.policy import Policy
 from ..model.world import Desired, Observed, ObservedWorkspace
+from .blockers import engine_conflict
 from .case import Case
 from .converge import converge
 from .prune import prune
@@ -29,7 +30,8 @@ def plan_one(id: WorkspaceId, desired: Desired, observed: Observed, policy: Poli
     if id in desired.invalid:
         return [Hold(id, "InvalidSpec", str(problem)) for problem in desired.invalid[id]]
     if want is None:
-        return list(prune(seen, desired, observed))
+        conflict = engine_conflict(seen, observed, policy) if seen.exists else None
+        return [conflict] if conflict is not None else list(prune(seen, desired, observed))
     return list(converge(Case(want, seen, observed, policy)))
 
 

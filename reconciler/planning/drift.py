@@ -5,6 +5,7 @@ from ..model.fields import MISSING, Difference, differences, other_manager
 from ..model.plan import Change
 from ..model.world import DesiredObject, Manifest, ObservedObject
 
+ABSENT = "(absent)"
 _SHOWN = 120
 """Characters of a value worth showing."""
 _INFORMATION = (names.COMMIT, names.SPEC)
@@ -23,13 +24,13 @@ def changes(want: DesiredObject, live: ObservedObject) -> tuple[Change, ...]:
 
 
 def restarts_pods(found: tuple[Change, ...]) -> bool:
-    return any(c.field.startswith("spec.template") for c in found)
+    """Whether the pod template changes: in a declared field, or by one that is declared no more."""
+    return any(c.field.startswith("spec.template") or _another_template(c) for c in found)
 
 
-def without_template(manifest: Manifest) -> Manifest:
-    """A Job's template cannot be changed after creation, so it is never compared."""
-    spec = {k: v for k, v in manifest.get("spec", {}).items() if k != "template"}
-    return {**manifest, "spec": spec}
+def _another_template(change: Change) -> bool:
+    marks = (text.partition(".")[2] for text in (change.was, change.wanted))
+    return change.field.endswith(names.RENDER) and len(set(marks)) > 1
 
 
 def _compared(manifest: Manifest) -> Manifest:
@@ -48,6 +49,6 @@ def _change(difference: Difference, managed: list[Manifest]) -> Change | None:
 
 def _shown(value: object) -> str:
     if value is MISSING:
-        return "(absent)"
+        return ABSENT
     text = str(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -91,7 +91,7 @@ def marked(
 ) -> DesiredObject:
     """Adds owner and fingerprints; `more` annotations are not part of the rendering's fingerprint."""
     metadata = manifest["metadata"]
-    render = names.fingerprint(manifest)
+    render = _rendering(manifest)
     marks = {
         names.OWNER: names.owner_mark(draft.context.cluster_id, draft.id),
         names.SPEC: content,
@@ -102,3 +102,10 @@ def marked(
     full = {**manifest, "metadata": {**metadata, "annotations": annotations}}
     key = ObjectKey(manifest["kind"], metadata["namespace"], metadata["name"])
     return DesiredObject(key, content, render, full)
+
+
+def _rendering(manifest: Manifest) -> str:
+    """Fingerprint of the whole, and of its pod template where it has one: its change restarts pods."""
+    template = manifest.get("spec", {}).get("template")
+    whole = names.fingerprint(manifest)
+    return f"{whole}.{names.fingerprint(template)}" if template else whole

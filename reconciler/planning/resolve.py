@@ -39,6 +39,7 @@ def resolve(declarations: Declarations, context: Context, memo: Memo | None = No
         {**invalid, **cyclic},
         broken,
         declared_anything=any(f.declarations or f.problems for f in declarations.files.values()),
+        commits=declarations.commits,
     )
 
 

@@ -54,12 +54,10 @@ def assess(
     """A status for each workspace in the cycle's scope. `before` lends the times that did not change."""
     steps, holds = _by_id(plan.steps), _by_id(plan.holds)
     failures = _by_id(applied.failures)
-    ids = {*observed.workspaces, *(s.workspace for s in plan.steps if s.workspace.name)} & _known(
-        desired, observed
-    )
     found: dict[WorkspaceId, WorkspaceStatus] = {}
-    for id in sorted(ids):
-        seen = observed.workspaces.get(id) or ObservedWorkspace(id)
+    for id, seen in sorted(observed.workspaces.items()):
+        if not (seen.exists or id in desired.workspaces or id in desired.invalid):
+            continue
         said = _Said(
             id,
             desired.workspaces.get(id),
@@ -70,11 +68,6 @@ def assess(
         )
         found[id] = _keep_times(_status(said, desired), before.get(id), observed.now)
     return found
-
-
-def _known(desired: Desired, observed: Observed) -> set[WorkspaceId]:
-    existing = {id for id, seen in observed.workspaces.items() if seen.exists}
-    return {*desired.workspaces, *desired.invalid, *existing}
 
 
 def _by_id(items: Iterable[_Item]) -> dict[WorkspaceId, list[_Item]]:
@@ -104,7 +97,8 @@ def _status(said: _Said, desired: Desired) -> WorkspaceStatus:
     if want is not None:
         status = _declared(status, want, seen)
     elif problem is not None:
-        status = replace(status, path=problem.path, line=problem.line)
+        commit = desired.commits.get(problem.path, "")
+        status = replace(status, path=problem.path, line=problem.line, commit=commit)
     return status
 
 
@@ -148,7 +142,7 @@ def _phase(hold: Hold, said: _Said) -> Phase:
 
 def _only_upkeep(said: _Said) -> bool:
     """Steps that do not take a workspace out of service: drift, our own rendering, a released pool."""
-    return said.seen.exists and all(s.cause in ("drift", "render", "release") for s in said.steps)
+    return said.seen.exists and all(s.cause in ("drift", "render", "release", "record") for s in said.steps)
 
 
 def _working(said: _Said) -> Phase:

@@ -58,9 +58,12 @@ class LocalStore:
     def __init__(self, path: Path, ref: str) -> None:
         self.path = path
         self.ref = full_ref(ref)
+        self._repo: pygit2.Repository | None = None
         self._lock = threading.Lock()
 
     def fetch(self) -> str | None:
+        with self._lock:
+            self._repo = None  # opened anew, to see what others have done to it
         with self.objects() as repo:
             return tip_of(repo, self.ref)
 
@@ -68,7 +71,9 @@ class LocalStore:
     def objects(self) -> Iterator[pygit2.Repository]:
         isolate()
         with self._lock, translated(str(self.path)):
-            yield _opened(self.path)
+            if self._repo is None:
+                self._repo = _opened(self.path)
+            yield self._repo
 
 
 class CachedStore:

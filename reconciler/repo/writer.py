@@ -45,6 +45,12 @@ class Branch:
         with self._store.objects() as repo:
             return files(repo, repo[tip].tree, prefix.strip("/"))
 
+    def contents(self, tip: str, prefix: str) -> dict[str, bytes]:
+        """Content by path, of the files under the folder `prefix`."""
+        with self._store.objects() as repo:
+            found = files(repo, repo[tip].tree, prefix.strip("/"))
+            return {path: repo[blob].data for path, blob in found.items()}
+
     def commit(  # noqa: PLR0913  # a commit has that many parts
         self,
         parent: str | None,
@@ -75,7 +81,7 @@ class Branch:
         """
         with self._store.objects() as repo:
             if self._local is None:
-                self._remote.push(repo, sha, self.ref, expected)
+                self._remote.push(repo.path, sha, self.ref, expected)
             else:
                 _move(repo, self.ref, sha, expected)
 

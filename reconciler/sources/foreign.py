@@ -12,6 +12,7 @@ _MARKS = {
     "Kustomization": "Kustomize",
     "Chart.yaml": "Helm",
 }
+_NAMES = tuple(_MARKS)
 
 
 def tool_of(path: str) -> str | None:
@@ -28,7 +29,8 @@ def refusal(path: str, tool: str) -> Problem:
 
 def refused(files: Mapping[str, ParsedFile]) -> Mapping[str, ParsedFile]:
     """`files`, where each one in or below a folder of another tool has that as its first problem."""
-    tools = {_folder(path): tool for path in files if (tool := tool_of(path))}
+    marks = [path for path in files if path.endswith(_NAMES)]
+    tools = {_folder(path): tool for path in marks if (tool := tool_of(path))}
     if not tools:
         return files
     return {path: _refused(file, tools) for path, file in files.items()}

@@ -7,7 +7,7 @@ blob parses to is kept, so that a rename or a revert reads nothing.
 import asyncio
 import random
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -24,6 +24,7 @@ from .globs import Globs
 from .memory import remembered
 from .yaml_loader import MAX_BYTES
 
+Tree = Mapping[str, ParsedFile]
 Parse = Callable[[str, bytes, str | None], ParsedFile]
 """From path, content and the namespace of manifests that name none; never raises."""
 
@@ -47,7 +48,7 @@ class GitSource:
         self._globs = Globs(entries)
         self._parse = parse
         self._poll = poll
-        self._tree: Mapping[str, ParsedFile] = {}
+        self._tree: Tree = {}
         self._parsed: dict[tuple[str, str | None], ParsedFile] = {}
         self._reading = threading.Lock()
 
@@ -79,32 +80,31 @@ class GitSource:
             self._tree = tree
             return self.current
 
-    def _read(self, before: Declarations | None) -> tuple[Mapping[str, ParsedFile], Declarations]:
+    def _read(self, before: Declarations | None) -> tuple[Tree, Declarations]:
         revision = self._mirror.fetch()
         if before and before.revision == revision:
             return self._tree, before
         base = before.revision if before and self._mirror.has(before.revision) else None
         changes = self._mirror.changes(base, revision, self._globs.prefixes())
-        wanted = {change.path: change for change in changes if self._globs.entry_for(change.path)}
+        wanted = [(change, entry) for change in changes if (entry := self._globs.entry_for(change.path))]
         if before and base and not wanted:
             return self._tree, replace(before, revision=revision)
         tree = self._with(wanted, dict(self._tree) if base else {})
         self._forget_unused(tree)
-        return tree, _declared(revision, refused(tree), before)
+        touched = {change.path for change, _ in wanted}.union(() if base else self._tree)
+        return tree, _declared(revision, refused(tree), before, touched)
 
-    def _with(self, changes: Mapping[str, FileChange], tree: dict[str, ParsedFile]) -> dict[str, ParsedFile]:
-        for path, change in changes.items():
+    def _with(self, changes: list[tuple[FileChange, PathEntry]], tree: dict[str, ParsedFile]) -> Tree:
+        for change, entry in changes:
             if change.new_blob is None:
-                tree.pop(path, None)
+                tree.pop(change.path, None)
+            elif change.kind != "file":
+                tree[change.path] = _unread(change.path, change.new_blob, *_UNREAD[change.kind])
             else:
-                tree[path] = self._file(path, change.new_blob, change.kind)
+                tree[change.path] = self._file(change.path, change.new_blob, entry.namespace)
         return tree
 
-    def _file(self, path: str, blob: str, kind: str) -> ParsedFile:
-        if kind != "file":
-            return _unread(path, blob, *_UNREAD[kind])
-        entry = self._globs.entry_for(path)
-        namespace = entry.namespace if entry else None
+    def _file(self, path: str, blob: str, namespace: str | None) -> ParsedFile:
         known = self._parsed.get((blob, namespace))
         if known is None:
             known = self._parsed[blob, namespace] = self._fresh(path, blob, namespace)
@@ -119,21 +119,23 @@ class GitSource:
             return _unread(path, blob, "a Git LFS pointer is not a spec", "commit the file itself")
         return self._parse(path, content, namespace)
 
-    def _forget_unused(self, tree: Mapping[str, ParsedFile]) -> None:
+    def _forget_unused(self, tree: Tree) -> None:
         """Now and then, so that the cost stays with the change."""
         if len(self._parsed) > 2 * len(tree) + 1000:
             used = {file.blob for file in tree.values()}
             self._parsed = {key: file for key, file in self._parsed.items() if key[0] in used}
 
 
-def _declared(revision: str, files: Mapping[str, ParsedFile], before: Declarations | None) -> Declarations:
+def _declared(
+    revision: str, files: Tree, before: Declarations | None, touched: Iterable[str]
+) -> Declarations:
     known = before.files if before else {}
     commits = dict(before.commits) if before else {}
-    for path, file in files.items():
-        if path not in known or known[path].blob != file.blob:
+    for path in touched:
+        if path not in files:
+            commits.pop(path, None)
+        elif path not in known or known[path].blob != files[path].blob:
             commits[path] = revision
-    for path in known.keys() - files.keys():
-        commits.pop(path, None)
     return Declarations(revision, files, commits, remembered(files, before))
 
 

@@ -16,12 +16,12 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 QUICK = Patience(connect=1.0, read=0.5, total=1.0, watch=2.0)
 
 
-def write_kubeconfig(path: Path, server: str, user: dict | None = None) -> Path:
+def write_kubeconfig(path: Path, server: str, user: dict | None = None, **cluster) -> Path:
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "test",
-        "clusters": [{"name": "test", "cluster": {"server": server}}],
+        "clusters": [{"name": "test", "cluster": {"server": server, **cluster}}],
         "users": [{"name": "test", "user": user or {"token": "secret"}}],
         "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
     }

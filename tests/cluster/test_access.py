@@ -1,13 +1,19 @@
+import ssl
 import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from cluster.conftest import QUICK, Script, status, write_kubeconfig
 from reconciler.cluster.client import Client
 from reconciler.errors import NotPermitted, Unavailable
 from reconciler.model.settings import ClusterSettings
 
+CERTIFICATE = Path(__file__).with_name("self-signed.pem")
+"""Key and certificate for 127.0.0.1, used nowhere else."""
 VERSION = {"gitVersion": "v1.32.0"}
 
 
@@ -101,5 +107,59 @@ async def test_a_revoked_token_is_not_permitted(tmp_path, script: Script):
     path = write_kubeconfig(tmp_path / "config", script.url)
     client = await Client.connect(ClusterSettings(kubeconfig=path), patience=QUICK)
     with pytest.raises(NotPermitted, match="expired"):
+        await client.get_raw("/version")
+    await client.close()
+
+
+@pytest.fixture
+async def encrypted(script: Script) -> AsyncIterator[str]:
+    """The scripted server's answers over TLS, with a certificate of its own making."""
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(CERTIFICATE)
+    server = TestServer(web.Application(), scheme="https")
+    server.app.router.add_route("*", "/{path:.*}", script.answer)
+    await server.start_server(ssl=tls)
+    yield str(server.make_url("")).rstrip("/")
+    await server.close()
+
+
+async def test_a_certificate_of_the_kubeconfig_is_trusted_and_no_other(
+    tmp_path, script: Script, encrypted: str
+):
+    script.reply(web.json_response(VERSION))
+    trusting = write_kubeconfig(tmp_path / "config", encrypted, **{"certificate-authority": str(CERTIFICATE)})
+    client = await Client.connect(ClusterSettings(kubeconfig=trusting), patience=QUICK)
+    assert await client.get_raw("/version") == VERSION
+    await client.close()
+    wary = write_kubeconfig(tmp_path / "other", encrypted)
+    client = await Client.connect(ClusterSettings(kubeconfig=wary), patience=QUICK)
+    with pytest.raises(Unavailable, match=r"no TLS connection.*self-signed"):
+        await client.get_raw("/version")
+    await client.close()
+    assert len(script.requests) == 1
+
+
+async def test_the_environment_names_the_kubeconfig_where_the_settings_do_not(
+    tmp_path, script: Script, monkeypatch
+):
+    monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(tmp_path / "config", script.url)))
+    script.reply(web.json_response(VERSION))
+    client = await Client.connect(ClusterSettings(), patience=QUICK)
+    assert await client.get_raw("/version") == VERSION
+    await client.close()
+
+
+async def test_a_proxy_of_the_environment_is_used_but_for_its_exceptions(
+    tmp_path, script: Script, monkeypatch
+):
+    monkeypatch.setenv("http_proxy", script.url)
+    script.reply(web.json_response(VERSION))
+    path = write_kubeconfig(tmp_path / "config", "http://cluster.invalid:6443")
+    client = await Client.connect(ClusterSettings(kubeconfig=path), patience=QUICK)
+    assert await client.get_raw("/version") == VERSION
+    await client.close()
+    monkeypatch.setenv("no_proxy", "cluster.invalid")
+    client = await Client.connect(ClusterSettings(kubeconfig=path), patience=QUICK)
+    with pytest.raises(Unavailable, match="no answer"):
         await client.get_raw("/version")
     await client.close()

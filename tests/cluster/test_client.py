@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 
 from cluster.conftest import QUICK, Script, status, write_kubeconfig
+from reconciler.cluster.apply import install_crd
 from reconciler.cluster.client import Client
 from reconciler.cluster.failures import Gone
 from reconciler.errors import Conflict, InvalidSpec, NotFound, NotPermitted, Unavailable
@@ -286,3 +287,25 @@ async def test_a_watch_that_fell_silent_is_dropped(script: Script, scripted: Cli
         async for _ in scripted.watch("ConfigMap", resource_version="5"):
             pass
     assert QUICK.watch < time.monotonic() - began < QUICK.watch + 3
+
+
+DEFINITION = {"kind": "CustomResourceDefinition", "metadata": {"name": "workspaces.kaito.sh"}}
+
+
+def listed(*conditions: dict) -> web.Response:
+    item = {**DEFINITION, "status": {"conditions": list(conditions)}}
+    return web.json_response({"metadata": {"resourceVersion": "3"}, "items": [item]})
+
+
+async def test_a_definition_that_is_not_established_in_time_is_unavailable(script: Script, scripted: Client):
+    script.reply(web.json_response(DEFINITION), listed(), web.Response(body=b""), listed())
+    with pytest.raises(Unavailable, match=r"workspaces\.kaito\.sh was not established within 0\.3 s"):
+        await install_crd(scripted, DEFINITION, seconds=0.3)
+
+
+async def test_a_definition_is_waited_for_by_watch(script: Script, scripted: Client):
+    established = {"type": "Established", "status": "True"}
+    event = {"type": "MODIFIED", "object": {**DEFINITION, "status": {"conditions": [established]}}}
+    script.reply(status(409, "exists"), listed(), web.Response(body=orjson.dumps(event) + b"\n"))
+    await install_crd(scripted, DEFINITION)
+    assert script.requests[-1].query["resourceVersion"] == "3"

@@ -8,7 +8,7 @@ from cluster.conftest import Script, status
 from reconciler.cluster.client import Client
 from reconciler.cluster.lease import Leadership
 
-SECONDS = 1.5
+SECONDS = 3.0
 
 
 class Held:

@@ -1,12 +1,15 @@
 """The whole package against the development API server."""
 
 import asyncio
+import random
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from cluster.test_cache import Follower
+from cluster.test_cache import OURS, Follower
 from reconciler.cluster import apply, events
+from reconciler.cluster.cache import Cache
 from reconciler.cluster.client import Client
 from reconciler.cluster.lease import Leadership
 from reconciler.cluster.state import StateStore
@@ -275,6 +278,45 @@ async def test_the_cache_follows_through_faults_and_restarts_of_history(
     await follower.until(lambda: follower.value() is None)
     await follower.cache.close()
     assert ("a", "3", None) in follower.told
+
+
+async def test_whatever_happens_the_cache_ends_as_the_cluster_is(apiserver, client: Client):
+    """Writers, deleters, late answers and broken watches; each change is told once and in order."""
+    chance = random.Random(7)
+    told: dict[str, list] = {}
+    cache = Cache(client, [OURS], lambda key, old, new: told.setdefault(key.name, []).append((old, new)))
+    await cache.start()
+    await cache.synced()
+
+    async def write(number: int) -> None:
+        name = f"c{chance.randrange(12)}"
+        if chance.random() < 0.3:
+            await client.delete(ObjectKey("ConfigMap", "ai", name))
+        else:
+            cache.note(await client.apply(config(name, str(number), **OWNED)))
+        if number % 25 == 0:
+            apiserver.store.compact()
+        if number % 10 == 0:
+            apiserver.store.drop_watches()
+
+    for first in range(0, 400, 8):
+        await asyncio.gather(*(write(first + at) for at in range(8)))
+
+    async def live() -> dict[str, str]:
+        found, _ = await client.list("ConfigMap", "ai", labels=OURS.labels)
+        return {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in found}
+
+    wanted = await live()
+    async with asyncio.timeout(20):
+        while {
+            m["metadata"]["name"]: m["metadata"]["resourceVersion"] for m in cache.of_kind("ConfigMap")
+        } != wanted:
+            await asyncio.sleep(0.02)
+    await cache.close()
+    for name, changes in told.items():
+        assert changes[0][0] is None
+        assert all(before[1] is after[0] for before, after in pairwise(changes))
+        assert (changes[-1][1] is not None) == (name in wanted)
 
 
 async def test_a_resync_with_nothing_changed_asks_nothing(apiserver, client: Client):

@@ -142,6 +142,7 @@ class Bed:
         self.clone = self.root / "clone"
         run_git("init", "-q", "-b", "main", str(self.clone))
         self._git("remote", "add", "origin", self.remote)
+        self.push({"../README.md": "specs live in workspaces/"}, "Begin")
 
     def _git(self, *arguments: str) -> str:
         return run_git("-C", str(self.clone), "-c", "user.name=T", "-c", "user.email=t@e.x", *arguments)

@@ -143,9 +143,9 @@ class ApiServer:
             async with aclosing(reply.stream) as chunks:
                 async for chunk in chunks:
                     await response.write(chunk)
+            await response.write_eof()
         except ConnectionResetError:
-            return response
-        await response.write_eof()
+            pass  # whoever watched has gone
         return response
 
     def _note(self, request: web.BaseRequest, target: Route | None, code: int) -> None:

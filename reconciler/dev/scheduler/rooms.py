@@ -137,5 +137,5 @@ def _hard_taints(node: Manifest) -> tuple[Mapping[str, Any], ...]:
     if spec.get("unschedulable"):
         taints.append({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"})
     if not ready(node):
-        taints.append({"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"})
+        taints.append({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"})
     return tuple(taints)

@@ -1,0 +1,53 @@
+"""What the status ref says, for `status`, `why` and `wait`: nothing else is asked."""
+
+import asyncio
+from dataclasses import dataclass
+
+from ..model.names import WorkspaceId
+from ..repo.writer import Branch
+from .documents import FOLDER, INDEX, Document, decoded
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One commit of the ref. Workspace files that are not readable are left out."""
+
+    commit: str
+    index: Document
+    workspaces: dict[WorkspaceId, Document]
+
+
+class StatusReader:
+    """Reads again only what changed since the last fetch."""
+
+    def __init__(self, branch: Branch) -> None:
+        self._branch = branch
+        self._told: Told | None = None
+        self._files: dict[str, tuple[str, Document | None]] = {}
+
+    async def fetch(self) -> Told | None:
+        """None where the ref does not exist (yet). Raises what `Branch.fetch` raises."""
+        return await asyncio.to_thread(self._fetched)
+
+    def _fetched(self) -> Told | None:
+        tip = self._branch.fetch()
+        if tip is None:
+            return None
+        if self._told is None or self._told.commit != tip:
+            self._told = self._read(tip)
+        return self._told
+
+    def _read(self, tip: str) -> Told:
+        before = self._files
+        self._files = {
+            path: before[path]
+            if path in before and before[path][0] == blob
+            else (blob, decoded(self._branch.read(tip, path)))
+            for path, blob in self._branch.list(tip, FOLDER).items()
+        }
+        workspaces = {
+            WorkspaceId(str(found.get("namespace")), str(found.get("name"))): found
+            for _, found in self._files.values()
+            if found is not None
+        }
+        return Told(tip, decoded(self._branch.read(tip, INDEX)) or {}, workspaces)

@@ -1,0 +1,173 @@
+"""The blocking half: reads the ref, lays our files over it, commits, pushes. Called in a thread."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..errors import InvalidSpec
+from ..model.names import WorkspaceId
+from ..model.settings import StatusSettings
+from ..model.status import WorkspaceStatus
+from ..repo.writer import Branch
+from . import documents
+from .documents import (
+    FOLDER,
+    INDEX,
+    SUMMARY,
+    Line,
+    decoded,
+    document,
+    encoded,
+    line_of,
+    meaning,
+    path_of,
+    with_times_of,
+)
+from .message import message
+from .summary import summary
+
+Result = Literal["written", "unchanged"]
+SETTLED = 50
+"""Settled revisions that index.json names."""
+
+
+class ForeignStatusRef(InvalidSpec):
+    """The ref belongs to another cluster, or to somebody else altogether; it is never written."""
+
+    reason = "ForeignStatusRef"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the ref should say. `statuses` need not be all; with `prune` they are, and other files go."""
+
+    revision: str
+    when: float
+    statuses: Mapping[WorkspaceId, WorkspaceStatus]
+    gone: frozenset[WorkspaceId] = frozenset()
+    settled: tuple[str, ...] = ()
+    prune: bool = False
+
+
+@dataclass(slots=True)
+class _Tip:
+    """What the ref holds: its workspace files, and what they say."""
+
+    sha: str | None = None
+    files: dict[str, bytes] = field(default_factory=dict)
+    lines: dict[str, Line] = field(default_factory=dict)
+    settled: tuple[str, ...] = ()
+
+
+class RefWriter:
+    """Remembers what the ref holds as long as it alone moves it."""
+
+    def __init__(self, branch: Branch, cluster: tuple[str, str], settings: StatusSettings) -> None:
+        self._branch = branch
+        self._cluster = cluster
+        self._author = (settings.author_name, settings.author_email)
+        self._tip: _Tip | None = None
+
+    def write(self, wanted: Wanted) -> Result:
+        """Raises LeaseLost, PushRejected, ForeignStatusRef and what `Branch` raises."""
+        tip = self._tip or self._read()
+        self._tip = None  # not known while a push is under way, nor after one that failed
+        changes, news = _changes(tip, wanted)
+        settled = _joined(wanted.settled, tip.settled)
+        if not news and set(settled) <= set(tip.settled):
+            self._tip = tip
+            return "unchanged"
+        self._tip = self._pushed(tip, _overlaid(tip, changes, settled), wanted, news)
+        return "written"
+
+    def _pushed(self, tip: _Tip, after: _Tip, wanted: Wanted, news: int) -> _Tip:
+        files: dict[str, bytes | None] = {
+            path: after.files.get(path)
+            for path in tip.files.keys() | after.files.keys()
+            if after.files.get(path) is not tip.files.get(path)
+        }
+        name = self._cluster[0]
+        found = documents.index(self._cluster, after.settled, after.lines)
+        files[INDEX] = encoded(found)
+        files[SUMMARY] = summary(name, found["revision"], after.lines).encode()
+        text = message(name, wanted.revision, tip.lines, after.lines, news)
+        sha = self._branch.commit(tip.sha, tip.sha, files, text, self._author, wanted.when)
+        if sha != tip.sha:
+            self._branch.push(sha, tip.sha)
+        after.sha = sha
+        return after
+
+    def _read(self) -> _Tip:
+        sha = self._branch.fetch()
+        if sha is None:
+            return _Tip()
+        settled = self._checked_index(sha)
+        files = self._branch.contents(sha, FOLDER)
+        lines = {
+            f"{found.get('namespace')}/{found.get('name')}": line_of(found)
+            for content in files.values()
+            if (found := decoded(content)) is not None
+        }
+        return _Tip(sha, files, lines, settled)
+
+    def _checked_index(self, sha: str) -> tuple[str, ...]:
+        """The settled revisions it names. Raises ForeignStatusRef where the ref is not ours."""
+        found = decoded(self._branch.read(sha, INDEX))
+        if found is None:
+            if not self._branch.list(sha):
+                return ()
+            raise ForeignStatusRef(
+                f"{self._branch.ref} holds files but no {INDEX}: it was not made by a reconciler. "
+                "Set status.ref to a ref of its own"
+            )
+        if found.get("clusterId") != self._cluster[1]:
+            raise ForeignStatusRef(
+                f"{self._branch.ref} belongs to the cluster {found.get('cluster')} with the id "
+                f"{found.get('clusterId')}, not to this one ({self._cluster[1]}). Give each cluster a name "
+                "or a status.ref of its own; delete the ref where that cluster was rebuilt"
+            )
+        settled = found.get("settled")
+        return tuple(map(str, settled)) if isinstance(settled, list) else ()
+
+
+_Changes = dict[str, tuple[str, bytes | None, Line | None]]
+"""By path: the workspace, its new file and line, or None for both."""
+
+
+def _changes(tip: _Tip, wanted: Wanted) -> tuple[_Changes, int]:
+    """Files that differ, and how many of them mean something else than before."""
+    changes: _Changes = {}
+    news = 0
+    for id, status in wanted.statuses.items():
+        path = path_of(id)
+        old = decoded(tip.files.get(path)) or {}
+        new = with_times_of(old, document(status))
+        if new != old:
+            changes[path] = (str(id), encoded(new), line_of(new))
+            news += meaning(new) != meaning(old)
+    for path in _removed(tip, wanted):
+        found = decoded(tip.files[path]) or {}
+        changes[path] = (f"{found.get('namespace')}/{found.get('name')}", None, None)
+        news += 1
+    return changes, news
+
+
+def _removed(tip: _Tip, wanted: Wanted) -> set[str]:
+    if wanted.prune:
+        return tip.files.keys() - set(map(path_of, wanted.statuses))
+    return tip.files.keys() & set(map(path_of, wanted.gone - wanted.statuses.keys()))
+
+
+def _overlaid(tip: _Tip, changes: _Changes, settled: tuple[str, ...]) -> _Tip:
+    files, lines = dict(tip.files), dict(tip.lines)
+    for path, (id, content, line) in changes.items():
+        if content is None or line is None:
+            files.pop(path, None)
+            lines.pop(id, None)
+        else:
+            files[path], lines[id] = content, line
+    return _Tip(None, files, lines, settled)
+
+
+def _joined(newer: tuple[str, ...], older: tuple[str, ...]) -> tuple[str, ...]:
+    return (*newer, *(name for name in older if name not in newer))[:SETTLED]
