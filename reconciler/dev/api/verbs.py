@@ -221,7 +221,7 @@ class Verbs:
         options.check(call, record)
         obj = record.copy()
         marked(call.resource, obj, options)
-        if call.dry_run:
+        if call.dry_run or options.dry_run:
             return Answer(orjson.dumps(obj))
         if must_wait(call.resource, obj):
             if obj != record.copy():

@@ -133,6 +133,7 @@ async def test_a_dry_run_shows_the_result_and_stores_nothing(api):
     assert shown["spec"]["replicas"] == 4
     assert (await api.get(f"{APPS}/deployments/web"))[1]["spec"]["replicas"] == 1
     assert (await api.delete(f"{APPS}/deployments/web", dryRun="All"))[0] == 200
+    assert (await api.delete(f"{APPS}/deployments/web", {"dryRun": ["All"]}))[0] == 200
     assert (await api.get(f"{APPS}/deployments/web"))[0] == 200
 
 
