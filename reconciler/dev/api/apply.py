@@ -17,6 +17,7 @@ from reconciler.dev.api.fieldsets import (
     difference,
     fields_of,
     intersection,
+    is_granular,
     keyed,
     named_as_members,
     paths,
@@ -203,7 +204,7 @@ def _merge(live: Any, config: Any, kind: Type) -> Any:
             return after[key] if key in after else before[key]
 
         return interleaved(before, after, take)
-    return config
+    return live if config is None and is_granular(live, kind) else config
 
 
 def _refuse_conflicts(others: list[Entry], changed: FieldSet) -> None:
