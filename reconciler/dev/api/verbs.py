@@ -20,14 +20,17 @@ from reconciler.dev.api.admission import (
 from reconciler.dev.api.apply import apply
 from reconciler.dev.api.deletion import Deletion, marked, must_wait
 from reconciler.dev.api.errors import ApiError, cause, invalid
+from reconciler.dev.api.fieldsets import fields_of, paths
 from reconciler.dev.api.kinds import Registry, Resource
 from reconciler.dev.api.patches import json_patch, merge_patch, strategic_patch
+from reconciler.dev.api.schema import Type
 from reconciler.dev.api.store import Object, Record, Store
 
 NAMESPACES = ("", "namespaces")
 APPLY = ("application/apply-patch+yaml", "application/apply-patch+json")
 JSON = "application/json-patch+json"
 MERGE = "application/merge-patch+json"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 STRATEGIC = "application/strategic-merge-patch+json"
 
@@ -195,8 +198,13 @@ class Verbs:
         elif call.resource.has_status:
             config.pop("status", None)
         force = call.params.get("force", "").lower() in ("1", "t", "true")
-        kind = call.resource.type
-        merged, entries = apply(old, config, kind, call.writer("Apply"), force=force)
+        kind, by = call.resource.type, call.writer("Apply")
+        try:
+            merged, entries = apply(old, config, kind, by, force=force)
+        except ApiError as error:
+            if by.manager != "kubectl" or not _last_applied(old, kind).issuperset(_fields(error)):
+                raise
+            merged, entries = apply(old, config, kind, by, force=True)
         new = with_entries(changed_object(call, old, _detached(merged)), entries)
         return self._committed(call, record, new, [])
 
@@ -234,6 +242,16 @@ class Verbs:
         if call.resource.group:
             details["group"] = call.resource.group
         return Answer(orjson.dumps(errors.status("Success", details=details)))
+
+
+def _fields(error: ApiError) -> list[str]:
+    return [found["field"] for found in error.causes]
+
+
+def _last_applied(obj: Object, kind: Type) -> set[str]:
+    """The fields that kubectl's last client-side apply declared, which its first server-side one may take."""
+    text = (obj["metadata"].get("annotations") or {}).get(LAST_APPLIED, "{}")
+    return set(paths(fields_of(orjson.loads(text), kind) or {}))
 
 
 def _check_name(call: Call, obj: Object) -> None:
