@@ -42,6 +42,17 @@ def counted(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
+def age(since: float, now: float) -> str:
+    """Seconds, minutes, hours or days, whichever is the largest that fits; empty for no time."""
+    if not since:
+        return ""
+    passed = max(0, int(now - since))
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if passed >= 2 * size:
+            return f"{passed // size}{unit}"
+    return f"{passed}s"
+
+
 def complain(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
