@@ -9,6 +9,9 @@ from .case import Case
 from .compare import compare
 from .readiness import job_finished
 
+REPORT_WITHIN = 30.0
+"""Seconds after a Job's end in which its pod's last status may still be on its way."""
+
 
 def artifact_of(want: DesiredWorkspace, seen: ObservedWorkspace) -> Artifact | None:
     """The verified artifact of exactly this content; None while there is none.
@@ -72,6 +75,13 @@ def aftermath(case: Case) -> Iterator[Step | Hold]:
     for wanted in case.want.objects:
         if wanted.key in case.seen.objects:
             yield from compare(case, wanted, case.seen.objects[wanted.key])
+    if end == "succeeded" and artifact_of(case.want, case.seen) is None:
+        waited = case.now - case.seen.since.get("succeeded", case.now)
+        if waited < REPORT_WITHIN:
+            why = "the tuning job has finished; its pod's report is awaited"
+            yield case.wait("Verifying", why, recheck_after=REPORT_WITHIN - waited)
+            return
+        yield case.hold("ArtifactUnknown", "the tuning job finished, but no pod reported its artifact")
     yield from _release(case, end)
     if end == "failed":
         pod = next((p for p in case.seen.pods if p.reason), None)
