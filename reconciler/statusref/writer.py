@@ -79,7 +79,7 @@ class RefWriter:
         self._tip = None  # not known while a push is under way, nor after one that failed
         changes, news = _changes(tip, wanted)
         settled = _joined(wanted.settled, tip.settled)
-        if not news and set(settled) <= set(tip.settled):
+        if not news and settled == tip.settled:
             self._tip = tip
             return "unchanged"
         self._tip = self._pushed(tip, _overlaid(tip, changes, settled), wanted, news)
