@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 from ..config import Settings
+from ..model.declared import Declarations
 from ..model.plan import Plan
 from ..model.policy import Policy
 from ..model.world import Desired, Observed, ObservedWorkspace
 from ..planning.diff import make_plan
 from ..planning.guards import guard
 from ..planning.manifests import Context
+from ..planning.resolve import resolve
 from ..sources.catalog import load, templates
 
 CLUSTER = "offline"
@@ -26,13 +28,14 @@ def context(settings: Settings | None) -> Context:
     )
 
 
-def plan(desired: Desired, settings: Settings | None) -> Plan:
+def planned(declarations: Declarations, settings: Settings | None) -> tuple[Desired, Plan]:
+    desired = resolve(declarations, context(settings))
     nothing = {id: ObservedWorkspace(id) for id in (*desired.workspaces, *desired.invalid)}
     empty = Observed(now=0.0, workspaces=nothing, fleet={})
     policy = _policy(settings)
     looks = make_plan(desired, empty, policy).looks
     seen = replace(empty, looked=looks)
-    return guard(make_plan(desired, seen, policy), desired, seen, policy)
+    return desired, guard(make_plan(desired, seen, policy), desired, seen, policy)
 
 
 def _policy(settings: Settings | None) -> Policy:

@@ -1,5 +1,6 @@
 """`reconciler plan`: what the daemon would do, without doing it."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,8 +12,7 @@ from ..model.declared import Declarations
 from ..model.plan import Plan, describe
 from ..model.workspace import Problem
 from ..model.world import Desired
-from ..planning.resolve import resolve
-from . import offline, specs
+from . import live, offline, specs
 from .options import Namespace, OptionalSettings, Verbose
 from .output import FAILED, complain, say, say_json
 
@@ -42,8 +42,11 @@ def plan(
     Exit status: 0 nothing to do, 2 there are changes (made or held), 1 an error or an invalid spec.
     """
     settings = config.load(settings_file) if settings_file is not None else None
-    desired = resolve(_declared(path, settings, namespace), offline.context(settings))
-    made = offline.plan(desired, settings)
+    declarations = _declared(path, settings, namespace)
+    if settings is None or without_cluster:
+        desired, made = offline.planned(declarations, settings)
+    else:
+        desired, made = asyncio.run(live.planned(declarations, settings))
     _say(made, desired, output)
     if problems := specs.problems_of(desired):
         _complain_of(problems)
