@@ -5,13 +5,12 @@ from dataclasses import replace
 
 from ..config import Settings
 from ..model.declared import Declarations
-from ..model.plan import Plan
-from ..model.world import Desired
+from ..planning.proposal import Proposal
 from ..planning.resolve import resolve
 from ..sources.catalog import load
 
 
-async def planned(declarations: Declarations, settings: Settings) -> tuple[Desired, Plan]:
+async def planned(declarations: Declarations, settings: Settings) -> Proposal:
     """What the daemon would do next, whoever leads. Raises Unavailable and NotPermitted.
 
     Mode `observe` holds everything back in the daemon; here the plan is what it would be without.
@@ -25,5 +24,5 @@ async def planned(declarations: Declarations, settings: Settings) -> tuple[Desir
             world.policy = replace(world.policy, mode="full")
         desired = resolve(declarations, context(settings, world.view.cluster_id, load()))
         observed = world.view.observed(everything(desired, world), desired, time.time())
-        plan, _ = await guarded(world, desired, observed)
-    return desired, plan
+        plan, observed = await guarded(world, desired, observed)
+        return Proposal(plan, desired, observed, world.policy)
