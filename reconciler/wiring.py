@@ -187,7 +187,8 @@ class _Parts:
             timing=self.settings.timing,
             prices=prices(self.catalogues),
         )
-        hands = Hands(client, view.cache, view.facts, drivers, crd())
+        hands = Hands(client, view.cache, view.facts, drivers, crd(), finished=self.wakeups.mark)
+        self.open.push_async_callback(hands.close)
         return World(view, hands, ledger, Planner(), Publisher([]), policy)
 
     async def _publisher(self, client: Client, world: World, view: View) -> None:

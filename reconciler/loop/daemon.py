@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 import structlog
@@ -16,15 +16,17 @@ from ..model.world import Desired, DesiredWorkspace
 from ..planning.manifests import Context
 from ..planning.resolve import Memo, resolve
 from ..provisioners import Provisioner
-from .asked import Asked
 from .cycle import Report, World, reconcile_once
 from .ledger import acknowledged
-from .wakeups import Wakeups
+from .wakeups import Scope, Wakeups
 
 log = structlog.get_logger(__name__)
 
 LONGEST_CYCLE = 600.0
 """Seconds after which a cycle that has not ended makes the daemon unhealthy."""
+
+AFTER_BUG = 5.0
+"""Seconds before a task that ended is begun again."""
 
 BATCH = 0.01
 """Seconds in which wake-ups are gathered into one cycle."""
@@ -52,6 +54,7 @@ class Daemon:
         self._timing = timing
         self._memo: Memo = {}
         self._cycle_began = 0.0
+        self._acknowledged_in = ""
         self._timers: dict[WorkspaceId, asyncio.TimerHandle] = {}
         self._look = asyncio.Event()
 
@@ -77,12 +80,10 @@ class Daemon:
         """Runs until cancelled."""
         await self._look_once()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow_source(), name="source")
-            tasks.create_task(self._follow_cloud(), name="cloud")
-            tasks.create_task(self._full_passes(), name="full passes")
-            tasks.create_task(self._cycles(), name="cycles")
+            for what in (self._follow_source, self._follow_cloud, self._full_passes, self._cycles):
+                tasks.create_task(_for_ever(what), name=what.__name__)
             if self.world.asked is not None:
-                tasks.create_task(self._follow_asked(self.world.asked), name="acknowledgements")
+                tasks.create_task(_for_ever(self._follow_asked), name="acknowledgements")
 
     async def _follow_source(self) -> None:
         await self._refresh()
@@ -109,14 +110,17 @@ class Daemon:
         changed = changed_between(before, self.desired)
         self.world.rollout.begin(self.desired.revision, changed, time.time() if before else None)
         log.info("revision", revision=self.desired.revision, changed=len(changed))
-        await self._take_acknowledgements()
         if before is None:
             self.wakeups.mark_all()
         self.wakeups.mark(changed | (self.world.view.fleet.keys() - self.desired.workspaces.keys()))
 
-    async def _take_acknowledgements(self) -> None:
+    async def _take_acknowledgements(self, desired: Desired) -> None:
+        """From commits, once for each revision; also from those that came while nobody led."""
         since = self.world.ledger.oldest_revision
-        if since is None or not self.world.may_write:
+        if not self.world.may_write or self._acknowledged_in == desired.revision:
+            return
+        self._acknowledged_in = desired.revision
+        if since is None:
             return
         for fingerprint in acknowledged(await self._source.messages_since(since)):
             await self.acknowledge(fingerprint)
@@ -127,8 +131,10 @@ class Daemon:
             log.info("acknowledged", group=fingerprint, members=len(members))
             self.wakeups.mark(WorkspaceId.parse(m.partition(" ")[2]) for m in members)
 
-    async def _follow_asked(self, asked: Asked) -> None:
+    async def _follow_asked(self) -> None:
         """What `reconciler ack` left is taken by the process that leads."""
+        asked = self.world.asked
+        assert asked is not None
         async for fingerprints in asked.fingerprints():
             if not self.world.may_write:
                 continue
@@ -171,7 +177,7 @@ class Daemon:
     async def _full_passes(self) -> None:
         while True:
             await asyncio.sleep(self._timing.full_pass_seconds)
-            self.wakeups.mark_all()
+            self.wakeups.resync()
 
     async def _cycles(self) -> None:
         while True:
@@ -187,10 +193,11 @@ class Daemon:
     # --- one cycle
 
     async def _cycle(self, desired: Desired) -> None:
-        marked, full = self.wakeups.take()
-        scope = marked | everything(desired, self.world) if full else marked
+        marked, which = self.wakeups.take()
+        scope = self._scope(marked, which, desired)
         started = time.monotonic()
         try:
+            await self._take_acknowledgements(desired)
             report = await reconcile_once(self.world, desired, scope, time.time())
         except ReconcilerError as error:
             log.warning("cycle failed", reason=error.reason, message=str(error))
@@ -203,9 +210,22 @@ class Daemon:
             self._again(scope, 10.0)
             return
         self.last_cycle = time.time()
-        telemetry.cycle(report.applied, time.monotonic() - started, full=full)
+        telemetry.cycle(report.applied, time.monotonic() - started, full=which != "marked")
         self._set_timers(report)
         self._after_pools()
+
+    def _scope(
+        self, marked: frozenset[WorkspaceId], which: Scope, desired: Desired
+    ) -> frozenset[WorkspaceId]:
+        """A resync looks at what is not as it was when last looked at; each such finding is a counted bug."""
+        if which == "marked":
+            return marked
+        known = everything(desired, self.world)
+        if which == "all":
+            return marked | known
+        differing = {id for id in known if self.world.view.differs(id, desired.workspaces.get(id))}
+        telemetry.missed_changes(len(differing - marked))
+        return marked | differing
 
     def _again(self, scope: Iterable[WorkspaceId], seconds: float) -> None:
         asyncio.get_running_loop().call_later(seconds, self.wakeups.mark, list(scope))
@@ -222,6 +242,19 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for id, seconds in due_times(report, self.world).items():
             self._timers[id] = loop.call_later(seconds, self.wakeups.mark, (id,))
+
+
+async def _for_ever(what: Callable[[], Awaitable[None]]) -> None:
+    """A bug in one task is told and does not end the others."""
+    while True:
+        try:
+            await what()
+        except ReconcilerError as error:
+            log.warning("interrupted", task=what.__name__, reason=error.reason, message=str(error))
+        except Exception:
+            log.exception("bug", task=what.__name__)
+            telemetry.cycle_failed("Bug")
+        await asyncio.sleep(AFTER_BUG)
 
 
 def due_times(report: Report, world: World) -> dict[WorkspaceId, float]:

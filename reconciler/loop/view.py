@@ -10,6 +10,7 @@ from ..model.settings import Engine
 from ..model.world import (
     Artifact,
     Desired,
+    DesiredWorkspace,
     Footprint,
     Manifest,
     Observed,
@@ -73,6 +74,7 @@ class View:
         self._index: dict[WorkspaceId, _Index] = {}
         self._pools: dict[str, Sequence[ObservedPool]] = {}
         self._pools_of: dict[WorkspaceId, tuple[ObservedPool, ...]] = {}
+        self._looked_at: dict[WorkspaceId, tuple[object, ...]] = {}
         self.cache: Cache | None = None
 
     # --- what feeds it
@@ -131,8 +133,10 @@ class View:
     def observed(self, scope: Iterable[WorkspaceId], desired: Desired, now: float) -> Observed:
         """Slices for `scope`, and the fleet brought up to date for it."""
         found = {id: self._slice(id, now) for id in scope}
+        for id in found:
+            self._looked_at[id] = self._signature(id, desired.workspaces.get(id))
         for id, seen in found.items():
-            self._note_fleet(id, seen)
+            self._note_fleet(id, seen, desired)
             self._note_artifact(id, seen, desired)
         return Observed(
             now=now,
@@ -143,11 +147,26 @@ class View:
             artifacts=self.artifacts,
         )
 
+    def differs(self, id: WorkspaceId, want: DesiredWorkspace | None) -> bool:
+        """Whether anything of it is not as it was when a cycle last looked."""
+        return self._looked_at.get(id) != self._signature(id, want)
+
     def live(self, key: ObjectKey) -> Manifest | None:
         assert self.cache is not None
         return self.cache.get(key)
 
     # --- inside
+
+    def _signature(self, id: WorkspaceId, want: DesiredWorkspace | None) -> tuple[object, ...]:
+        index = self._index.get(id) or _Index()
+        keys = (*((index.mirror,) if index.mirror else ()), *index.children, *index.pods, *index.nodes)
+        live = ((key, self.live(key)) for key in keys)
+        versions = {key: m["metadata"].get("resourceVersion") for key, m in live if m is not None}
+        return (
+            want and (want.mirror.spec, want.mirror.render, want.origin.path),
+            versions,
+            self._pools_of.get(id),
+        )
 
     def _slice(self, id: WorkspaceId, now: float) -> ObservedWorkspace:
         index = self._index.get(id)
@@ -177,10 +196,12 @@ class View:
             key, manifest, str(metadata.get("resourceVersion", "")), str(metadata.get("uid", "")), dropped
         )
 
-    def _note_fleet(self, id: WorkspaceId, seen: ObservedWorkspace) -> None:
+    def _note_fleet(self, id: WorkspaceId, seen: ObservedWorkspace, desired: Desired) -> None:
         if not seen.exists:
             self.fleet.pop(id, None)
             self.facts.forget(id)
+            if id not in desired.workspaces:
+                self._looked_at.pop(id, None)
             return
         self.fleet[id] = Footprint(
             gpus=sum(p.count * p.gpus_per_node for p in seen.pools),

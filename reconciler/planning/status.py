@@ -54,12 +54,10 @@ def assess(
     """A status for each workspace in the cycle's scope. `before` lends the times that did not change."""
     steps, holds = _by_id(plan.steps), _by_id(plan.holds)
     failures = _by_id(applied.failures)
-    ids = {*observed.workspaces, *(s.workspace for s in plan.steps if s.workspace.name)} & _known(
-        desired, observed
-    )
     found: dict[WorkspaceId, WorkspaceStatus] = {}
-    for id in sorted(ids):
-        seen = observed.workspaces.get(id) or ObservedWorkspace(id)
+    for id, seen in sorted(observed.workspaces.items()):
+        if not (seen.exists or id in desired.workspaces or id in desired.invalid):
+            continue
         said = _Said(
             id,
             desired.workspaces.get(id),
@@ -70,11 +68,6 @@ def assess(
         )
         found[id] = _keep_times(_status(said, desired), before.get(id), observed.now)
     return found
-
-
-def _known(desired: Desired, observed: Observed) -> set[WorkspaceId]:
-    existing = {id for id, seen in observed.workspaces.items() if seen.exists}
-    return {*desired.workspaces, *desired.invalid, *existing}
 
 
 def _by_id(items: Iterable[_Item]) -> dict[WorkspaceId, list[_Item]]:

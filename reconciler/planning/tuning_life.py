@@ -53,7 +53,7 @@ def _recorded(seen: ObservedWorkspace) -> Mapping[str, object]:
 
 
 def outcome(case: Case) -> str:
-    """`succeeded`, `failed`, or empty while it is still to be run or running."""
+    """`succeeded` (verified or not), `failed`, or empty while it is still to be run or running."""
     if artifact_of(case.want, case.seen):
         return "succeeded"
     live = case.live_workload
@@ -70,20 +70,27 @@ def aftermath(case: Case) -> Iterator[Step | Hold]:
     """Keeps the record, releases the GPUs."""
     end = outcome(case)
     for wanted in case.want.objects:
-        if wanted.key in case.seen.objects:
-            yield from compare(case, wanted, case.seen.objects[wanted.key])
+        live = case.seen.objects.get(wanted.key)
+        if live is not None and (wanted.key.kind != "Job" or live.spec == wanted.spec):
+            yield from compare(case, wanted, live)
     yield from _release(case, end)
-    if end == "failed":
+    if end == "succeeded" and not _verified(case):
+        why = f"the tuning job completed without reporting the digest of {case.want.output_image}"
+        yield case.wait("ArtifactUnverified", why)
+    elif end == "failed":
         pod = next((p for p in case.seen.pods if p.reason), None)
         said = f": {pod.reason} {pod.message}".rstrip() if pod else ""
         yield case.hold("TuningFailed", f"the tuning job failed{said}")
 
 
+def _verified(case: Case) -> bool:
+    """A result on a volume has no digest to verify."""
+    return not case.want.output_image or artifact_of(case.want, case.seen) is not None
+
+
 def _release(case: Case, end: str) -> Iterator[Step | Hold]:
-    timing = case.policy.timing
-    keep = (
-        timing.release_after_success_seconds if end == "succeeded" else timing.release_after_failure_seconds
-    )
+    timing, good = case.policy.timing, end == "succeeded" and _verified(case)
+    keep = timing.release_after_success_seconds if good else timing.release_after_failure_seconds
     left = case.seen.since.get(end, case.now) + keep - case.now
     for pool in case.seen.pools:
         if pool.state == "deleting":

@@ -1,18 +1,22 @@
 """One repository elsewhere: fetch a ref from it, move a ref in it."""
 
 import re
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pygit2
 
-from ..errors import InvalidSpec
+from ..errors import InvalidSpec, Unavailable
 from ..model.settings import GitCredentials
 from .auth import prepare
 from .callbacks import Callbacks
 from .errors import LeaseLost, PushRejected, redacted, translated
 
+_GRACE_SECONDS = 0.5
+"""So that libgit2's own, more telling error comes first."""
 SCHEMES = ("https", "http", "ssh", "git")
 _SCP_LIKE = re.compile(r"[^/:\s]+:(?!//|:)")
 _OVERTAKEN = re.compile(
@@ -22,31 +26,57 @@ _OVERTAKEN = re.compile(
 )
 
 
-@dataclass(frozen=True)
 class Remote:
     """`timeout` is the deadline of one fetch or push, and of each silence within it."""
 
-    url: str
-    credentials: GitCredentials
-    timeout: float
+    def __init__(self, url: str, credentials: GitCredentials, timeout: float) -> None:
+        self.url = url
+        self.credentials = credentials
+        self.timeout = timeout
+        self._under_way: threading.Thread | None = None
 
     def fetch(self, repo: pygit2.Repository, refspec: str, depth: int) -> None:
         """A ref that does not exist there is no error: its target simply stays as it was."""
-        with translated(self.url):
-            prepare(self.credentials, self.timeout)
-            remote = repo.remotes.create_anonymous(self.url)
-            callbacks = Callbacks(self.credentials, self.timeout)
-            remote.fetch([refspec], callbacks=callbacks, proxy=self._proxy(), depth=depth)
+        callbacks = Callbacks(self.credentials, self.timeout)
+        remote = repo.remotes.create_anonymous(self.url)
+        self._in_time(lambda: remote.fetch([refspec], callbacks=callbacks, proxy=self._proxy(), depth=depth))
 
-    def push(self, repo: pygit2.Repository, sha: str, ref: str, expected: str | None) -> None:
-        """Moves `ref` from `expected` (None: absent) to `sha`; raises LeaseLost or PushRejected."""
+    def push(self, folder: str, sha: str, ref: str, expected: str | None) -> None:
+        """Moves `ref` from `expected` (None: absent) to `sha`; raises LeaseLost or PushRejected.
+
+        Objects are taken from the repository at `folder`.
+        """
         callbacks = Callbacks(self.credentials, self.timeout, {ref: expected})
         with translated(self.url):
-            prepare(self.credentials, self.timeout)
-            remote = repo.remotes.create_anonymous(self.url)
-            remote.push([f"+{sha}:{ref}"], callbacks=callbacks, proxy=self._proxy())
+            remote = pygit2.Repository(folder).remotes.create_anonymous(self.url)
+        self._in_time(lambda: remote.push([f"+{sha}:{ref}"], callbacks=callbacks, proxy=self._proxy()))
         if ref in callbacks.rejected:
             raise self._rejection(ref, callbacks)
+
+    def _in_time(self, transfer: Callable[[], object]) -> None:
+        """Runs it in a thread of its own: libgit2 cannot be interrupted by a server that drips bytes.
+
+        Such a thread is left behind, and nothing else is tried until it has ended.
+        """
+        if self._under_way is not None and self._under_way.is_alive():
+            raise Unavailable(f"{redacted(self.url)}: an earlier transfer has still not ended")
+        outcome: Future[None] = Future()
+
+        def run() -> None:
+            try:
+                with translated(self.url):
+                    prepare(self.credentials, self.timeout)
+                    transfer()
+                outcome.set_result(None)
+            except Exception as error:
+                outcome.set_exception(error)
+
+        self._under_way = threading.Thread(target=run, name="git-transfer", daemon=True)
+        self._under_way.start()
+        try:
+            outcome.result(self.timeout + _GRACE_SECONDS)
+        except TimeoutError:
+            raise Unavailable(f"{redacted(self.url)}: took longer than {self.timeout:g} s") from None
 
     def _rejection(self, ref: str, callbacks: Callbacks) -> LeaseLost | PushRejected:
         said = "".join(callbacks.said).strip()

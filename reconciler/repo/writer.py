@@ -81,7 +81,7 @@ class Branch:
         """
         with self._store.objects() as repo:
             if self._local is None:
-                self._remote.push(repo, sha, self.ref, expected)
+                self._remote.push(repo.path, sha, self.ref, expected)
             else:
                 _move(repo, self.ref, sha, expected)
 

@@ -41,7 +41,12 @@ def with_input(name):
 
 
 IMMUTABLE = {
-    "resource.instanceType": (CHAT, workspace_yaml("chat", selector={"apps": "chat"}, instance_type=V100), A100, V100),
+    "resource.instanceType": (
+        CHAT,
+        workspace_yaml("chat", selector={"apps": "chat"}, instance_type=V100),
+        A100,
+        V100,
+    ),
     "resource.count": (CHAT, workspace_yaml("chat", selector={"apps": "chat"}, count=2), "1", "2"),
     "resource.labelSelector": (CHAT, workspace_yaml("chat", selector={"apps": "other"}), "chat", "other"),
     "inference.preset.name": (
@@ -73,7 +78,10 @@ def test_an_immutable_field_is_held_with_both_values(field):
 
 
 def test_inference_cannot_become_tuning():
-    found = plan(tuning_yaml("chat", instance_type=A100).replace("matchLabels: {}", "matchLabels: {apps: chat}"), everything(WANT))
+    found = plan(
+        tuning_yaml("chat", instance_type=A100).replace("matchLabels: {}", "matchLabels: {apps: chat}"),
+        everything(WANT),
+    )
     assert [h.reason for h in found.holds] == ["ImmutableField"]
     assert found.steps == ()
 
@@ -108,7 +116,9 @@ def test_a_pool_of_another_type_is_an_immutable_edit_too():
 
 
 def test_a_count_that_may_change_scales_in_place():
-    after = workspace_yaml("chat", selector={"apps": "chat"}, count=2, annotations={"on-immutable-change": "replace"})
+    after = workspace_yaml(
+        "chat", selector={"apps": "chat"}, count=2, annotations={"on-immutable-change": "replace"}
+    )
     said = summary(plan(after, everything(WANT)))
     assert "ScalePool" in said
     assert "CreatePool" not in said
@@ -161,7 +171,10 @@ def marked_by_kaito(**metadata):
 
 
 OPERATORS = {
-    "a webhook or deployment of a foreign operator": (everything(WANT), {"engine_conflict": "a Kaito webhook"}),
+    "a webhook or deployment of a foreign operator": (
+        everything(WANT),
+        {"engine_conflict": "a Kaito webhook"},
+    ),
     "its finalizer": (marked_by_kaito(finalizers=[names.FOREIGN_FINALIZER]), {}),
     "its annotation": (marked_by_kaito(annotations={names.FOREIGN_HASH: "x"}), {}),
 }
@@ -182,7 +195,9 @@ def test_the_operators_marks_are_welcome_where_it_does_the_work():
 
 def test_a_workspace_outside_its_tenant_is_left_as_it_is():
     refused = tenancy({WANT.id: replace(WANT, refused="team a may not")}, ())
-    found = make_plan(replace(desired(CHAT), workspaces=refused), observed(everything(WANT, Service=None)), policy())
+    found = make_plan(
+        replace(desired(CHAT), workspaces=refused), observed(everything(WANT, Service=None)), policy()
+    )
     assert [(h.reason, h.why) for h in found.holds] == [("NotPermitted", "team a may not")]
     assert found.steps == ()
 

@@ -31,7 +31,11 @@ JOB = TUNE.workload
 RUNNING = live(JOB)
 IMAGE = "spec__template__spec__containers__0__image"
 REPLICAS = "spec.replicas"
-OWNER_OF_REPLICAS = {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+OWNER_OF_REPLICAS = {
+    "manager": "kubectl-edit",
+    "operation": "Update",
+    "fieldsV1": {"f:spec": {"f:replicas": {}}},
+}
 AUTOSCALED = {**OWNER_OF_REPLICAS, "manager": "hpa", "subresource": "scale"}
 
 
@@ -62,7 +66,12 @@ def respecified(want: DesiredObject, path: str, value) -> DesiredObject:
 CASES = {
     "the object is missing": (DEPLOYMENT, None, "ApplyObject Deployment", "spec"),
     "the object is as declared": (DEPLOYMENT, serving(DEPLOYMENT), None, None),
-    "Git changed": (respecified(DEPLOYMENT, IMAGE, "x:2"), serving(DEPLOYMENT), "ApplyObject Deployment", "spec"),
+    "Git changed": (
+        respecified(DEPLOYMENT, IMAGE, "x:2"),
+        serving(DEPLOYMENT),
+        "ApplyObject Deployment",
+        "spec",
+    ),
     "Git changed in a way that shows in nothing but the fingerprint": (
         replace(DEPLOYMENT, spec="other"),
         serving(DEPLOYMENT),
@@ -87,14 +96,24 @@ CASES = {
         "ApplyObject Deployment",
         "drift",
     ),
-    "somebody removed a field": (DEPLOYMENT, serving(DEPLOYMENT, spec__replicas=...), "ApplyObject Deployment", "drift"),
+    "somebody removed a field": (
+        DEPLOYMENT,
+        serving(DEPLOYMENT, spec__replicas=...),
+        "ApplyObject Deployment",
+        "drift",
+    ),
     "somebody removed our owner mark's neighbour label": (
         DEPLOYMENT,
         serving(DEPLOYMENT, metadata__labels={}),
         "ApplyObject Deployment",
         "drift",
     ),
-    "somebody added a field we do not declare": (DEPLOYMENT, serving(DEPLOYMENT, spec__paused=True), None, None),
+    "somebody added a field we do not declare": (
+        DEPLOYMENT,
+        serving(DEPLOYMENT, spec__paused=True),
+        None,
+        None,
+    ),
     "somebody added a container": (
         DEPLOYMENT,
         serving(
@@ -107,10 +126,18 @@ CASES = {
         None,
         None,
     ),
-    "the object is being deleted": (DEPLOYMENT, live(DEPLOYMENT, metadata__deletionTimestamp="t"), "hold Deleting", None),
+    "the object is being deleted": (
+        DEPLOYMENT,
+        live(DEPLOYMENT, metadata__deletionTimestamp="t"),
+        "hold Deleting",
+        None,
+    ),
     "the path moved": (
         MIRROR,
-        live(MIRROR, metadata__annotations={**MIRROR.manifest["metadata"]["annotations"], names.PATH: "old.yaml"}),
+        live(
+            MIRROR,
+            metadata__annotations={**MIRROR.manifest["metadata"]["annotations"], names.PATH: "old.yaml"},
+        ),
         "ApplyObject Workspace",
         "record",
     ),
@@ -127,13 +154,17 @@ CASES = {
     ),
     "only the commit moved": (
         MIRROR,
-        live(MIRROR, metadata__annotations={**MIRROR.manifest["metadata"]["annotations"], names.COMMIT: "old"}),
+        live(
+            MIRROR, metadata__annotations={**MIRROR.manifest["metadata"]["annotations"], names.COMMIT: "old"}
+        ),
         None,
         None,
     ),
     "a live suspension is no drift": (
         MIRROR,
-        live(MIRROR, metadata__annotations={**MIRROR.manifest["metadata"]["annotations"], names.SUSPEND: "x"}),
+        live(
+            MIRROR, metadata__annotations={**MIRROR.manifest["metadata"]["annotations"], names.SUSPEND: "x"}
+        ),
         None,
         None,
     ),
@@ -172,9 +203,14 @@ def test_a_job_rendered_otherwise_is_put_right_without_touching_its_template():
 
 GPU = "spec__template__spec__containers__0__resources"
 NO_DRIFT = {
-    "a quantity written otherwise": {GPU: {"limits": {"nvidia.com/gpu": 1}, "requests": {"nvidia.com/gpu": "1000m"}}},
+    "a quantity written otherwise": {
+        GPU: {"limits": {"nvidia.com/gpu": 1}, "requests": {"nvidia.com/gpu": "1000m"}}
+    },
     "an empty list the server left out": {"spec__template__spec__initContainers": ...},
-    "fields the server defaulted": {"spec__revisionHistoryLimit": 10, "spec__template__spec__schedulerName": "x"},
+    "fields the server defaulted": {
+        "spec__revisionHistoryLimit": 10,
+        "spec__template__spec__schedulerName": "x",
+    },
     "an autoscaler's replicas": {"spec__replicas": 7, "metadata__managedFields": [AUTOSCALED]},
 }
 

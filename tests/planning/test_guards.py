@@ -116,7 +116,10 @@ def test_a_tree_that_declares_nothing_deletes_nothing():
 
 def test_gpus_that_would_be_freed():
     big = dict(instance_type=EIGHT)
-    one, two = guarded(left(""), observed(*running("a", **big))), guarded(left(""), observed(*running("ab", **big)))
+    one, two = (
+        guarded(left(""), observed(*running("a", **big))),
+        guarded(left(""), observed(*running("ab", **big))),
+    )
     assert deletions(one) == {"a"}
     assert (deletions(two), "GpusFreed" in reasons(two)) == (set(), True)
 
@@ -278,7 +281,9 @@ def test_a_larger_wave():
 
 def test_a_rendering_that_restarts_nothing_is_not_held():
     world = observed(*running("a", labels={"team": "x"}))
-    assert "ApplyObject Deployment" in summary(guarded(desired(workspace_yaml("a", labels={"team": "y"})), world))
+    assert "ApplyObject Deployment" in summary(
+        guarded(desired(workspace_yaml("a", labels={"team": "y"})), world)
+    )
 
 
 # --- spend, mode -----------------------------------------------------------------------------------

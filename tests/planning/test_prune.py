@@ -69,7 +69,10 @@ STAGES = {
         ObservedWorkspace(GONE.id, mirror=deleting(mirror_of(GONE))),
         [],
     ),
-    "a pool whose Workspace object is lost": (ObservedWorkspace(GONE.id, pools=POOLS), ["DeletePool", "hold Deleting"]),
+    "a pool whose Workspace object is lost": (
+        ObservedWorkspace(GONE.id, pools=POOLS),
+        ["DeletePool", "hold Deleting"],
+    ),
     "nothing is left": (ObservedWorkspace(GONE.id), []),
 }
 

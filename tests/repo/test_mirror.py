@@ -283,10 +283,12 @@ def test_a_silent_server_costs_no_more_than_the_deadline(
 def test_a_server_that_drips_hits_the_deadline_too(remote: Repository, git_server: GitServer, tmp_path: Path):
     remote.commit({"big": random.Random(1).randbytes(200_000).hex()})
     git_server.faults = Faults(drip=0.1)
-    begun = time.monotonic()
-    with pytest.raises(Unavailable, match=r"longer than 0\.5 s"):
-        mirror_of(remote, tmp_path, timeout=0.5).fetch()
-    assert time.monotonic() - begun < 3
+    mirror = mirror_of(remote, tmp_path, timeout=1)
+    for _ in range(2):
+        begun = time.monotonic()
+        with pytest.raises(Unavailable):
+            mirror.fetch()
+        assert time.monotonic() - begun < 3
 
 
 def test_a_server_error_is_unavailable_and_a_missing_repository_is_not(

@@ -210,6 +210,21 @@ async def test_a_missing_branch_or_server_raises_and_keeps_what_we_know(
     assert await source.refresh() is known
 
 
+async def test_messages_of_commits_since_a_revision_are_told_newest_first(
+    source: GitSource, remote: Repository
+):
+    first = remote.commit({"teams/a.yaml": "a"}, "First")
+    await source.refresh()
+    remote.prepare({"docs/x": "x"}, "Let it through\n\nReconciler-Ack: 0123456789abcdef")
+    remote.prepare({"docs/x": "y"}, "Last")
+    remote.push()
+    await source.refresh()
+    assert await source.messages_since(first) == [
+        "Last\n",
+        "Let it through\n\nReconciler-Ack: 0123456789abcdef\n",
+    ]
+
+
 async def test_a_force_push_to_unrelated_history_is_read_as_it_is(
     source: GitSource, remote: Repository, reader: Reader
 ):
