@@ -110,4 +110,3 @@ def _footprint(seen: ObservedWorkspace, policy: Policy) -> Footprint:
     gpus = sum(pool.count * pool.gpus_per_node for pool in seen.pools)
     price = sum(pool.count * policy.prices.get(pool.instance_type, 0.0) for pool in seen.pools)
     return Footprint(gpus=gpus, dollars_per_hour=price)
-

@@ -38,7 +38,9 @@ async def test_validate_names_file_line_field_and_remedy_of_each_placeholder(cli
     outcome = await cli("validate", seeds, "--namespace", "ai")
     assert outcome.code == 1
     assert re.search(r"tuning-phi-3\.yaml:18: tuning\.output\.image '.*placeholder", outcome.out)
-    assert re.search(r"inference-phi-3-adapter\.yaml:16: inference\.adapters\[0\]\.source\.image", outcome.out)
+    assert re.search(
+        r"inference-phi-3-adapter\.yaml:16: inference\.adapters\[0\]\.source\.image", outcome.out
+    )
     assert "3 files, 1 valid workspace: 3 problems" in outcome.out
 
 
@@ -89,12 +91,17 @@ async def test_plan_for_an_empty_cluster_creates_everything(cli, filled):
     assert outcome.code == 2
     plan = json.loads(outcome.out)
     made = {(s["workspace"], s["target"].split()[0]) for s in plan["steps"]}
-    for name in ("workspace-phi-3-mini", "workspace-phi-3-mini-adapter", "workspace-tuning-phi-3"):
-        assert {(f"ai/{name}", "Workspace"), (f"ai/{name}", "pool")} <= made
-    assert ("ai/workspace-phi-3-mini", "Deployment") in made
+    for kind in ("Workspace", "pool", "ConfigMap", "Deployment", "Service"):
+        assert ("ai/workspace-phi-3-mini", kind) in made
     assert ("ai/workspace-tuning-phi-3", "Job") in made
     assert {s["verb"] for s in plan["steps"]} == {"create"}
-    assert plan["gpus"] == 3
+    assert plan["gpus"] == 2
+
+
+async def test_plan_says_which_adapter_must_be_tuned_first(cli, filled):
+    outcome = await cli("plan", filled, "-n", "ai")
+    said = "WaitingForArtifact: its adapter is the output of ai/workspace-tuning-phi-3"
+    assert said in outcome.out
 
 
 async def test_plan_of_unfilled_manifests_fails_like_validate(cli, seeds):

@@ -2,8 +2,13 @@
 
 import pytest
 
+from reconciler.errors import Unavailable
+
 BROKEN = {
-    "a settings file that is missing": ("run --config {tmp}/none.yaml", "none.yaml: no such file or directory"),
+    "a settings file that is missing": (
+        "run --config {tmp}/none.yaml",
+        "none.yaml: no such file or directory",
+    ),
     "a folder that is missing": ("plan {tmp}/none", "none: no such file or directory"),
     "neither folder nor settings": ("plan", "name a folder of specs, or the daemon's settings with --config"),
     "a kubeconfig that is missing": ("status", "kubeconfig"),
@@ -56,5 +61,5 @@ async def test_help_names_every_command(cli):
 
 
 async def test_verbose_shows_where_an_error_came_from(cli, tmp_path):
-    with pytest.raises(Exception, match="no such file"):
+    with pytest.raises(Unavailable, match="no such file"):
         await cli("plan", tmp_path / "none", "-v")
