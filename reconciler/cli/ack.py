@@ -47,9 +47,7 @@ def ack(
     if output == "json":
         say_json({"fingerprint": fingerprint, **hold})
         return
-    say(
-        f"let through: {hold.get('reason') or 'held group'} {fingerprint}: {hold.get('why', '')}".rstrip(": ")
-    )
+    say(f"let through {fingerprint}: {hold.get('reason', '')}: {hold.get('why', '')}")
     for member in hold["members"]:
         say(f"  {member}")
 
@@ -65,9 +63,7 @@ async def _acknowledged(cluster: ClusterSettings, fingerprint: str, who: str) ->
         holds = await _holds(store)
         if fingerprint not in holds:
             listed = ", ".join(f"{fp} ({hold.get('reason', '')})" for fp, hold in sorted(holds.items()))
-            raise InvalidSpec(
-                f"no group {fingerprint} is held; {f'held are {listed}' if listed else 'none is'}"
-            )
+            raise InvalidSpec(f"no group {fingerprint} is held; open are: {listed or 'none'}")
         await store.save({names.ACK_ENTRY + fingerprint: {"by": who, "at": time.time()}})
         return holds[fingerprint]
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -78,22 +79,23 @@ async def _awaited(where: Place, commit: str, stage: Stage, seconds: tuple[float
     missing = [f"{commit[:12]}: the daemon has told nothing of it yet"]
     try:
         async with asyncio.timeout(seconds[0]):
-            async for seen in _looks(where, commit, seconds[1]):
-                missing = left(seen, commit, stage)
-                if not missing or stuck(seen, commit):
-                    return missing
+            async with aclosing(_looks(where, commit, seconds[1])) as looks:
+                async for seen in looks:
+                    missing = left(seen, commit, stage)
+                    if not missing or stuck(seen, commit):
+                        return missing
     except TimeoutError:
         pass
     return [f"{line} (waited {seconds[0]:g} s)" for line in missing]
 
 
-async def _looks(where: Place, commit: str, interval: float) -> AsyncIterator[Seen]:
+async def _looks(where: Place, commit: str, interval: float) -> AsyncGenerator[Seen, None]:
     if isinstance(where, ClusterSettings):
         async with connected(where) as client:
             while True:
                 yield Seen(None, await statuses(client))
                 await asyncio.sleep(interval)
-    with tempfile.TemporaryDirectory(prefix="reconciler-") as cache:
+    with tempfile.TemporaryDirectory(prefix="reconciler-", ignore_cleanup_errors=True) as cache:
         ref = reader(where, Path(cache))
         while True:
             told = await ref.fetch()
