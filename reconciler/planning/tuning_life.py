@@ -9,6 +9,9 @@ from .case import Case
 from .compare import compare
 from .readiness import job_finished
 
+REPORT_WITHIN = 30.0
+"""Seconds after a Job's end in which its pod's last status may still be on its way."""
+
 
 def artifact_of(want: DesiredWorkspace, seen: ObservedWorkspace) -> Artifact | None:
     """The verified artifact of exactly this content; None while there is none.
@@ -73,10 +76,16 @@ def aftermath(case: Case) -> Iterator[Step | Hold]:
         live = case.seen.objects.get(wanted.key)
         if live is not None and (wanted.key.kind != "Job" or live.spec == wanted.spec):
             yield from compare(case, wanted, live)
+    unverified = end == "succeeded" and not _verified(case)
+    waited = case.now - case.seen.since.get("succeeded", case.now)
+    if unverified and waited < REPORT_WITHIN:
+        why = "the tuning job has finished; its pod's report is awaited"
+        yield case.wait("Verifying", why, recheck_after=REPORT_WITHIN - waited)
+        return
     yield from _release(case, end)
-    if end == "succeeded" and not _verified(case):
+    if unverified:
         why = f"the tuning job completed without reporting the digest of {case.want.output_image}"
-        yield case.wait("ArtifactUnverified", why)
+        yield case.hold("ArtifactUnverified", why)
     elif end == "failed":
         pod = next((p for p in case.seen.pods if p.reason), None)
         said = f": {pod.reason} {pod.message}".rstrip() if pod else ""
