@@ -188,7 +188,7 @@ def serving(want: DesiredObject, **changes: Any) -> ObservedObject:
     """A Deployment all of whose replicas are ready."""
     replicas = want.manifest["spec"]["replicas"]
     status = {"readyReplicas": replicas, "updatedReplicas": replicas, "observedGeneration": 1}
-    return live(want, status=status, metadata__generation=1, **changes)
+    return live(want, **{"status": status, "metadata__generation": 1, **changes})
 
 
 def finished(want: DesiredObject, end: str = "Complete", **changes: Any) -> ObservedObject:

@@ -10,6 +10,9 @@ from .case import Case
 IDLE_SPEND = 7200.0
 """Seconds an inference may be not ready before its GPUs count as idle spend."""
 
+CRASH_LOOP = 3600.0
+"""The same for one whose container keeps crashing."""
+
 _BAD_REASONS = frozenset(
     {
         "CrashLoopBackOff",
@@ -35,17 +38,16 @@ def of_workload(case: Case) -> Iterator[Hold]:
     if workload_ready(case):
         return
     pod = failing_pod(case)
-    waited = case.now - case.seen.since.get("notReady", case.now)
-    if case.want.kind == "inference" and waited > IDLE_SPEND:
-        yield case.hold(
-            "IdleSpend",
-            f"not ready for over {IDLE_SPEND / 3600:.0f} h while {case.want.gpus} GPUs are paid for",
-        )
+    patience = CRASH_LOOP if pod is not None and pod.reason == "CrashLoopBackOff" else IDLE_SPEND
+    left = case.seen.since.get("notReady", case.now) + patience - case.now
+    said = f"pod {pod.name} {pod.reason}: {pod.message}".rstrip(": ") if pod is not None else ""
+    if case.want.kind == "inference" and left <= 0:
+        paid = f"not ready for over {patience / 3600:.0f} h while {case.want.gpus} GPUs are paid for"
+        yield case.hold("IdleSpend", f"{paid}; {said}" if said else paid)
     elif pod is not None:
-        said = f": {pod.message}" if pod.message else ""
-        yield case.hold(pod.reason, f"pod {pod.name}{said}")
+        yield case.hold(pod.reason, said, recheck_after=max(left, 0.0) or None)
     else:
-        yield case.wait("WorkloadNotReady", _progress(case))
+        yield case.wait("WorkloadNotReady", _progress(case), recheck_after=max(left, 0.0) or None)
 
 
 def of_operator(case: Case) -> Iterator[Hold]:

@@ -61,7 +61,7 @@ def _recorded(seen: ObservedWorkspace) -> Mapping[str, object]:
 
 
 def outcome(case: Case) -> str:
-    """`succeeded`, `failed`, or empty while it is still to be run or running."""
+    """`succeeded` (verified or not), `failed`, or empty while it is still to be run or running."""
     if artifact_of(case.want, case.seen):
         return "succeeded"
     live = case.live_workload
@@ -78,27 +78,33 @@ def aftermath(case: Case) -> Iterator[Step | Hold]:
     """Keeps the record, releases the GPUs."""
     end = outcome(case)
     for wanted in case.want.objects:
-        if wanted.key in case.seen.objects:
-            yield from compare(case, wanted, case.seen.objects[wanted.key])
-    if end == "succeeded" and artifact_of(case.want, case.seen) is None:
-        waited = case.now - case.seen.since.get("succeeded", case.now)
-        if waited < REPORT_WITHIN:
-            why = "the tuning job has finished; its pod's report is awaited"
-            yield case.wait("Verifying", why, recheck_after=REPORT_WITHIN - waited)
-            return
-        yield case.hold("ArtifactUnknown", "the tuning job finished, but no pod reported its artifact")
+        live = case.seen.objects.get(wanted.key)
+        if live is not None and (wanted.key.kind != "Job" or live.spec == wanted.spec):
+            yield from compare(case, wanted, live)
+    unverified = end == "succeeded" and not _verified(case)
+    waited = case.now - case.seen.since.get("succeeded", case.now)
+    if unverified and waited < REPORT_WITHIN:
+        why = "the tuning job has finished; its pod's report is awaited"
+        yield case.wait("Verifying", why, recheck_after=REPORT_WITHIN - waited)
+        return
     yield from _release(case, end)
-    if end == "failed":
+    if unverified:
+        why = f"the tuning job completed without reporting the digest of {case.want.output_image}"
+        yield case.hold("ArtifactUnverified", why)
+    elif end == "failed":
         pod = next((p for p in case.seen.pods if p.reason), None)
         said = f": {pod.reason} {pod.message}".rstrip() if pod else ""
         yield case.hold("TuningFailed", f"the tuning job failed{said}")
 
 
+def _verified(case: Case) -> bool:
+    """A result on a volume has no digest to verify."""
+    return not case.want.output_image or artifact_of(case.want, case.seen) is not None
+
+
 def _release(case: Case, end: str) -> Iterator[Step | Hold]:
-    timing = case.policy.timing
-    keep = (
-        timing.release_after_success_seconds if end == "succeeded" else timing.release_after_failure_seconds
-    )
+    timing, good = case.policy.timing, end == "succeeded" and _verified(case)
+    keep = timing.release_after_success_seconds if good else timing.release_after_failure_seconds
     left = case.seen.since.get(end, case.now) + keep - case.now
     if end == "succeeded" and left <= 0 and not is_recorded(case.want, case.seen):
         left += REPORT_WITHIN  # the pod is the only witness until the status is written

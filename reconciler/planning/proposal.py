@@ -1,0 +1,159 @@
+"""What a plan amounts to: verbs, targets, counts, GPUs and dollars, as plain data with stable names."""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ..model import names
+from ..model.names import WorkspaceId
+from ..model.plan import (
+    Action,
+    ApplyObject,
+    Change,
+    CreatePool,
+    DeleteObject,
+    DeletePool,
+    Hold,
+    InstallCrd,
+    Plan,
+    ScalePool,
+    Step,
+)
+from ..model.policy import Policy
+from ..model.world import Desired, Observed
+
+VERBS = ("create", "change", "delete")
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A guarded plan with what it was made from."""
+
+    plan: Plan
+    desired: Desired
+    observed: Observed
+    policy: Policy
+
+    @cached_property
+    def said(self) -> dict[WorkspaceId, tuple[list[Step], list[Hold]]]:
+        """Steps and holds of each workspace, in order of identity."""
+        found: dict[WorkspaceId, tuple[list[Step], list[Hold]]] = {}
+        for step in self.plan.steps:
+            found.setdefault(step.workspace, ([], []))[0].append(step)
+        for hold in self.plan.holds:
+            found.setdefault(hold.workspace, ([], []))[1].append(hold)
+        return dict(sorted(found.items()))
+
+    @property
+    def gpus(self) -> int:
+        """GPUs that the plan adds; negative where it frees some."""
+        return sum(nodes * per_node for nodes, per_node, _ in self._nodes())
+
+    @property
+    def dollars_per_hour(self) -> float | None:
+        """What that costs; None without prices."""
+        if not self.policy.prices:
+            return None
+        return sum(nodes * self.policy.prices.get(kind, 0.0) for nodes, _, kind in self._nodes())
+
+    def _nodes(self) -> Iterator[tuple[int, int, str]]:
+        """(nodes added, GPUs of each, instance type) of each pool step."""
+        pools = {p.name: p for seen in self.observed.workspaces.values() for p in seen.pools}
+        for step in self.plan.steps:
+            match step.action:
+                case CreatePool(name, pool) if name not in pools:
+                    yield pool.count, pool.gpus_per_node, pool.instance_type
+                case ScalePool(_, pool, was):
+                    yield pool.count - was, pool.gpus_per_node, pool.instance_type
+                case DeletePool(name, _) if name in pools:
+                    gone = pools[name]
+                    yield -gone.count, gone.gpus_per_node, gone.instance_type
+
+
+def document(proposal: Proposal) -> dict[str, Any]:
+    """The whole plan as JSON-able data."""
+    plan = proposal.plan
+    return {
+        "revision": plan.revision,
+        "fingerprint": plan.fingerprint,
+        "counts": counts(plan.steps, plan.holds),
+        "gpus": proposal.gpus,
+        "dollarsPerHour": proposal.dollars_per_hour,
+        "steps": [_step(s) for s in plan.steps],
+        "holds": [_hold(h) for h in plan.holds],
+        "groups": [
+            {"fingerprint": g.fingerprint, "reason": g.reason, "why": g.why, "members": sorted(g.members)}
+            for g in plan.groups
+        ],
+        "warnings": {
+            str(id): list(w.warnings) for id, w in proposal.desired.workspaces.items() if w.warnings
+        },
+    }
+
+
+def counts(steps: Iterable[Step], holds: Collection[Hold]) -> dict[str, int]:
+    found = dict.fromkeys(VERBS, 0)
+    for step in steps:
+        found[verb(step.action)] += 1
+    waiting = sum(h.waiting for h in holds)
+    return {**found, "held": len(holds) - waiting, "waiting": waiting}
+
+
+def verb(action: Action) -> str:
+    match action:
+        case InstallCrd() | CreatePool():
+            return "create"
+        case ApplyObject(_, _, creates):
+            return "create" if creates else "change"
+        case ScalePool():
+            return "change"
+        case DeletePool() | DeleteObject():
+            return "delete"
+
+
+def target(action: Action) -> str:
+    match action:
+        case InstallCrd():
+            return f"CustomResourceDefinition {names.CRD_NAME}"
+        case CreatePool(name, pool) | ScalePool(name, pool, _):
+            return f"pool {name} ({pool.count} × {pool.instance_type})"
+        case DeletePool(name, _):
+            return f"pool {name}"
+        case ApplyObject(wanted, _, _):
+            return str(wanted.key)
+        case DeleteObject(key, _):
+            return str(key)
+
+
+def changes(action: Action) -> tuple[Change, ...]:
+    match action:
+        case ApplyObject(_, changes, _):
+            return changes
+        case ScalePool(_, pool, was):
+            return (Change("count", str(was), str(pool.count)),)
+    return ()
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "workspace": str(step.workspace),
+        "verb": verb(step.action),
+        "target": target(step.action),
+        "why": step.why,
+        "cause": step.cause,
+        "changes": [
+            {"field": c.field, "was": c.was, "wanted": c.wanted, "manager": c.manager}
+            for c in changes(step.action)
+        ],
+    }
+
+
+def _hold(hold: Hold) -> dict[str, Any]:
+    return {
+        "workspace": str(hold.workspace),
+        "reason": hold.reason,
+        "why": hold.why,
+        "waiting": hold.waiting,
+        "acknowledge": hold.group or None,
+    }
