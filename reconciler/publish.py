@@ -98,11 +98,11 @@ class _Courier:
             await self._channel.tell(news)
         except ReconcilerError as error:
             log.warning("not told", channel=self._name, reason=error.reason, message=str(error))
-            telemetry.channel_failed(error.reason)
+            telemetry.failed(error.reason)
             return error.retry_after or RETRY_SECONDS
         except Exception:
             log.exception("bug", channel=self._name)
-            telemetry.channel_failed("Bug")
+            telemetry.failed("Bug")
         return None
 
     def _cancel_retry(self) -> None:

@@ -186,6 +186,18 @@ async def test_a_restart_with_nothing_new_writes_nothing(remote, opened):
     assert commits(remote) == before
 
 
+async def test_a_push_of_a_killed_process_that_lands_late_is_not_doubled(remote, opened):
+    remote.install_hook("pre-receive", f'echo x >> "{remote.path}/tries"; sleep 0.5')
+    async with opened() as killed:
+        await killed.tell(status(PHI), settled=("r1",))
+        await eventually((remote.path / "tries").exists)
+        async with opened() as cycle:
+            await cycle.tell(status(PHI), settled=("r1",))
+            await eventually(lambda: commits(remote))
+        assert phases(remote) == {"ai/phi": "Ready"}
+    assert len(commits(remote)) == 1
+
+
 async def test_a_restart_keeps_the_times_of_what_did_not_change(remote, opened):
     async with opened() as cycle:
         await cycle.tell(status(PHI), status(QWEN, "Deploying"))
