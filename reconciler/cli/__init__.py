@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from . import ack, plan, run, status, suspend, validate, version, wait, why
+from . import ack, demo, plan, run, status, suspend, validate, version, wait, why
 from .output import complain, reported
 
 WRONG_USAGE = 64
@@ -25,6 +25,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "ack": ack.ack,
     "suspend": suspend.suspend,
     "resume": suspend.resume,
+    "demo": demo.demo,
     "version": version.show_version,
 }
 

@@ -33,6 +33,7 @@ from .show import Show
 NAMESPACE = "ai"
 CLUSTER = "demo"
 ARTIFACT = "adapters/phi-3-dolly:0.0.1"
+MARK = ".reconciler-demo"
 PUSH_SECRET = "registry-push"
 SERVING, ADAPTED, TUNING = "workspace-phi-3-mini", "workspace-phi-3-mini-adapter", "workspace-tuning-phi-3"
 _PLACEHOLDERS = (
@@ -61,7 +62,7 @@ class Demo:
 
     async def run(self, keep: asyncio.Event | None = None) -> None:
         """Raises DemoFailed with the reason. With `keep`, everything stays up until it is set."""
-        shutil.rmtree(self.root, ignore_errors=True)
+        _emptied(self.root)
         world = WorldProcess(self.root / "world", ["--fast"] if self.fast else [])
         try:
             await self._with_world(await world.start(), keep)
@@ -263,6 +264,15 @@ async def _git(folder: Path, *arguments: str) -> str:
     if child.returncode != 0:
         raise DemoFailed(f"git {arguments[0]}: {err.decode().strip()}")
     return out.decode()
+
+
+def _emptied(root: Path) -> None:
+    """Only a folder that an earlier demo made is emptied."""
+    if root.exists() and any(root.iterdir()) and not (root / MARK).exists():
+        raise DemoFailed(f"{root} holds something else than a demo; name another folder with --dir")
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    (root / MARK).touch()
 
 
 # --- small things ----------------------------------------------------------------------------------
