@@ -24,6 +24,8 @@ RETRY_SECONDS = 30.0
 """Pause before a channel that failed is handed its news again, where no newer news come first."""
 CLOSE_SECONDS = 10.0
 """Time a channel has to tell its last news when the daemon ends."""
+SLICE = 100
+"""Workspaces that are compared in one go."""
 
 Live = Callable[[WorkspaceId], Manifest | None]
 """The Workspace object as it was last seen."""
@@ -147,7 +149,12 @@ class ClusterStatus:
             self._agreed.pop(id, None)
         if not news.may_write:
             return
-        writes = [body for id, status in news.scope.items() if (body := self._needed(id, status)) is not None]
+        writes = []
+        for number, (id, status) in enumerate(news.scope.items()):
+            if (body := self._needed(id, status)) is not None:
+                writes.append(body)
+            if number % SLICE == SLICE - 1:
+                await asyncio.sleep(0)  # others want the event loop too
         results = await asyncio.gather(*map(self._write, writes), return_exceptions=True)
         for failed in results:
             if isinstance(failed, BaseException):

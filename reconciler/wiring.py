@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -163,9 +164,10 @@ class _Parts:
         return client
 
     async def _cache(self, client: Client, view: View) -> Cache:
-        cache = Cache(
-            client, selections(self.settings.engine), view.on_change, self.wakeups.mark_all, retry_seconds=5.0
-        )
+        chosen = selections(self.settings.engine)
+        cache = Cache(client, chosen, view.on_change, self.wakeups.mark_all, retry_seconds=5.0)
+        for selection in chosen:
+            telemetry.watch_lag(selection.kind, partial(cache.lag_seconds, selection.kind))
         await cache.start()
         self.open.push_async_callback(cache.close)
         await cache.synced()

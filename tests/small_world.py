@@ -1,8 +1,7 @@
 """A world in memory: plain data that plans are carried out on, one tick at a time.
 
 It plays the API server (apply with forced ownership, uids, generations), the cloud (pools and nodes
-take ticks) and the controllers (Deployments, Jobs), and can be disturbed between ticks. What it
-remembers of writes is asked of it afterwards: `touched`, `events`.
+take ticks) and the controllers (Deployments, Jobs), and can be disturbed between ticks.
 """
 
 import json
@@ -52,7 +51,7 @@ from reconciler.planning.resolve import Memo, resolve
 from reconciler.planning.status import assess
 from reconciler.planning.tuning_life import artifact_of
 
-TICK = 10.0
+TICK = 60.0
 JOB_TICKS, POOL_TICKS, NODE_TICKS = 2, 2, 1
 DIGEST = "sha256:" + "d" * 64
 LOOKED = frozenset(
@@ -96,8 +95,10 @@ class SmallWorld:
         self.foreign: dict[ObjectKey, Occupant] = {}
         self.unseen: frozenset[str] = frozenset()
         self.desired: Desired | None = None
+        self.files: Mapping[str, str] = {}
         self.ledger = Ledger(None)
-        self.touched: list[tuple[WorkspaceId, Step]] = []
+        self.stolen: list[ObjectKey] = []
+        """Names of others that we wrote to."""
         self._uids = 0
         self._remembered: dict[str, frozenset[WorkspaceId]] = {}
         self.restart()
@@ -110,10 +111,14 @@ class SmallWorld:
         self.statuses: dict[WorkspaceId, WorkspaceStatus] = {}
         self._remembered.clear()
         self._before: tuple[Desired | None, dict[WorkspaceId, Any]] = (None, {})
+        self._due: dict[WorkspaceId, float] = {}
+        self._pools_seen: dict[str, Pool] = {}
+        self._objects_seen: dict[ObjectKey, Manifest] = {}
 
-    def push(self, files: Mapping[str, str], revision: str = "") -> Desired:
+    def push(self, files: Mapping[str, str]) -> Desired:
         """A commit that holds exactly these files."""
-        tree = declared(files, revision=revision or f"{len(self._remembered):040d}")
+        self.files = files
+        tree = declared(files, revision=names.fingerprint(sorted(files.items())))
         for path, parsed in tree.files.items():
             if not parsed.problems:
                 self._remembered[path] = frozenset(d.id for d in parsed.declarations)
@@ -129,16 +134,24 @@ class SmallWorld:
         rules = self.ledger.policy(self.rules, self.now)
         return guard(make_plan(self.desired, world, rules), self.desired, world, rules), world
 
-    def cycle(self, ticks: int = 1) -> Plan:
-        """Plans everything, carries it out, tells of it, and lets time pass."""
+    def cycle(self) -> Plan:
+        """Plans everything, carries it out, tells of it, and lets a tick pass."""
         plan, world = self.plan()
+        self.carry_out(plan, world)
+        self.tick()
+        return plan
+
+    def carry_out(self, plan: Plan, world: Observed) -> None:
         done(self.ledger.publish(plan, world.fleet, self.now))
         done(self.ledger.deleting(plan.steps, world.fleet, self.now))
-        applied = self.apply(plan.steps)
-        self._tell(plan, world, applied)
-        for _ in range(ticks):
-            self.tick()
-        return plan
+        self._tell(plan, world, self.apply(plan.steps))
+
+    def crash(self, after: int) -> None:
+        """Dies in the middle of a cycle, after so many steps, and starts again."""
+        plan, world = self.plan()
+        done(self.ledger.deleting(plan.steps, world.fleet, self.now))
+        self.apply(plan.steps[:after])
+        self.restart()
 
     def cycles(self, count: int) -> None:
         for _ in range(count):
@@ -178,7 +191,12 @@ class SmallWorld:
     # --- what is seen
 
     def observed(self) -> Observed:
+        """What cannot be read now is as it was seen last."""
         assert self.desired is not None
+        if "simulated" not in self.unseen:
+            self._pools_seen = {name: replace(pool) for name, pool in self.pools.items()}
+        if "cluster" not in self.unseen:
+            self._objects_seen = {key: live.manifest for key, live in self.objects.items()}
         ids = {*self.desired.workspaces, *self.desired.invalid, *self.owned()}
         seen = {id: self._slice(id) for id in sorted(ids)}
         artifacts: dict[WorkspaceId, Artifact] = {}
@@ -190,27 +208,29 @@ class SmallWorld:
             workspaces=seen,
             fleet={id: self._footprint(s) for id, s in seen.items() if s.exists},
             unseen=self.unseen,
-            occupants=self.foreign,
+            occupants={**self.foreign, **self._occupied()},
             looked=LOOKED,
             artifacts=artifacts,
         )
 
     def owned(self) -> set[WorkspaceId]:
-        marks = (owner_of(live.manifest) for live in self.objects.values())
-        return {id for id in marks if id is not None} | {WorkspaceId.parse(p.seen.key) for p in self.pools.values()}
+        """Workspaces of which anything is seen."""
+        marks = {owner_of(manifest) for manifest in self._objects_seen.values()}
+        return {id for id in marks if id} | {WorkspaceId.parse(p.seen.key) for p in self._pools_seen.values()}
 
-    def of(self, id: WorkspaceId) -> dict[ObjectKey, Manifest]:
-        return {key: live.manifest for key, live in self.objects.items() if owner_of(live.manifest) == id}
+    def _occupied(self) -> dict[ObjectKey, Occupant]:
+        marks = {k: m["metadata"].get("annotations") or {} for k, m in self._objects_seen.items()}
+        return {key: Occupant(mark.get(names.OWNER, ""), ("kubectl-edit",)) for key, mark in marks.items()}
 
     def _slice(self, id: WorkspaceId) -> ObservedWorkspace:
-        mine = {k: _observed(k, m) for k, m in self.of(id).items()}
+        mine = {k: _observed(k, m) for k, m in self._objects_seen.items() if owner_of(m) == id}
         mirror = next((o for k, o in mine.items() if k.kind == "Workspace"), None)
-        pools = sorted((p for p in self.pools.values() if p.seen.key == str(id)), key=lambda p: p.seen.name)
+        pools = sorted((p for p in self._pools_seen.values() if p.seen.key == str(id)), key=lambda p: p.seen.name)
         seen = ObservedWorkspace(
             id,
             mirror,
             tuple(p.seen for p in pools),
-            tuple(n for p in pools for n in p.nodes),
+            tuple(n for p in self.pools.values() if p.seen.key == str(id) for n in p.nodes),
             {k: o for k, o in mine.items() if k.kind != "Workspace"},
             self._pods(id),
         )
@@ -238,7 +258,6 @@ class SmallWorld:
         for step in steps:
             self._perform(step)
             self.facts.corrected(step)
-            self.touched.append((step.workspace, step))
         return Applied(done=tuple(steps))
 
     def _perform(self, step: Step) -> None:
@@ -254,11 +273,12 @@ class SmallWorld:
                 self.pools[name].seen = replace(self.pools[name].seen, state="deleting")
                 self.pools[name].age = 0
             case ApplyObject(wanted):
-                self._write(wanted.key, wanted.manifest)
+                self._write(step.workspace, wanted.key, wanted.manifest)
             case DeleteObject(key, uid):
                 live = self.objects.get(key)
                 if live is not None and live.manifest["metadata"]["uid"] == uid:
                     live.manifest["metadata"]["deletionTimestamp"] = "now"
+                    self.stolen += [key] if owner_of(live.manifest) != step.workspace else []
 
     def _create_pool(self, name: str, pool: Any) -> None:
         assert name not in self.pools or self.pools[name].seen.key == pool.key, "a pool of another key"
@@ -267,8 +287,10 @@ class SmallWorld:
         )
         self.pools[name] = Pool(seen)
 
-    def _write(self, key: ObjectKey, manifest: Manifest) -> None:
+    def _write(self, id: WorkspaceId, key: ObjectKey, manifest: Manifest) -> None:
         live = self.objects.get(key)
+        if key in self.foreign or (live is not None and owner_of(live.manifest) != id):
+            self.stolen.append(key)
         if live is None:
             self._uids += 1
             metadata = {**manifest["metadata"], "uid": f"u{self._uids}", "generation": 1}
@@ -361,6 +383,9 @@ class SmallWorld:
 
     def lose_pool(self, name: str) -> None:
         del self.pools[name]
+
+    def fail_pool(self, name: str) -> None:
+        self.pools[name].seen = replace(self.pools[name].seen, state="failed", reason="NoCapacity")
 
     def occupy(self, key: ObjectKey) -> None:
         """Somebody else's object under this name."""

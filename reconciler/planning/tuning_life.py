@@ -19,10 +19,8 @@ def artifact_of(want: DesiredWorkspace, seen: ObservedWorkspace) -> Artifact | N
     Known from the finished Job's pod, later from the status of the Workspace object, so neither
     the Job nor its pod must stay.
     """
-    recorded = _recorded(seen)
-    same = recorded.get("contentKey") == want.content_key and recorded.get("image") == want.output_image
-    if same and recorded.get("digest"):
-        return _artifact(want, recorded)
+    if is_recorded(want, seen):
+        return _artifact(want, _recorded(seen))
     live = seen.objects.get(want.workload.key) if want.workload else None
     if live is None or live.spec != (want.workload and want.workload.spec):
         return None
@@ -30,6 +28,13 @@ def artifact_of(want: DesiredWorkspace, seen: ObservedWorkspace) -> Artifact | N
         return None
     reported = _reported(seen)
     return _artifact(want, reported) if reported.get("digest") else None
+
+
+def is_recorded(want: DesiredWorkspace, seen: ObservedWorkspace) -> bool:
+    """Whether the Workspace object's status holds the artifact, so that the pod may go."""
+    recorded = _recorded(seen)
+    same = recorded.get("contentKey") == want.content_key and recorded.get("image") == want.output_image
+    return same and bool(recorded.get("digest"))
 
 
 def _artifact(want: DesiredWorkspace, found: Mapping[str, object]) -> Artifact:
@@ -101,6 +106,8 @@ def _release(case: Case, end: str) -> Iterator[Step | Hold]:
     timing, good = case.policy.timing, end == "succeeded" and _verified(case)
     keep = timing.release_after_success_seconds if good else timing.release_after_failure_seconds
     left = case.seen.since.get(end, case.now) + keep - case.now
+    if end == "succeeded" and left <= 0 and not is_recorded(case.want, case.seen):
+        left += REPORT_WITHIN  # the pod is the only witness until the status is written
     for pool in case.seen.pools:
         if pool.state == "deleting":
             continue
