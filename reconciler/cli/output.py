@@ -80,7 +80,9 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def _log_to_stderr(*, verbose: bool) -> None:
-    """Warnings only, so that stdout holds the result alone."""
+    """Warnings of our own only, so that stdout holds the result alone; those of libraries with `verbose`."""
+    if not verbose:
+        logging.lastResort = logging.NullHandler()
     structlog.configure(
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.WARNING),

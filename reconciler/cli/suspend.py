@@ -34,7 +34,9 @@ def duration(text: str) -> float:
 
 def suspend(
     workspace: Workspace,
-    lasting: Annotated[float, typer.Option("--for", help="90s, 30m, 2h; at most 24h.", parser=duration)],
+    lasting: Annotated[
+        float, typer.Option("--for", help="90s, 30m, 2h; at most 24h.", parser=duration, metavar="TIME")
+    ],
     why: Annotated[str, typer.Option("--why", help="What others should know of it.")],
     who: Annotated[str | None, typer.Option("--who", help="Default: your user name.")] = None,
     settings_file: OptionalSettings = None,

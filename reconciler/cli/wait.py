@@ -36,8 +36,10 @@ class Seen:
 def wait(
     commit: Annotated[str, typer.Option("--commit", help="Full or at least 7 digits.", show_default=False)],
     stage: Annotated[Stage, typer.Option("--for", help="What to wait for.")] = "applied",
-    timeout: Annotated[float, typer.Option("--timeout", parser=duration)] = "10m",  # type: ignore[assignment]
-    interval: Annotated[float, typer.Option("--interval", help="Between looks.", parser=duration)] = "3s",  # type: ignore[assignment]
+    timeout: Annotated[float, typer.Option("--timeout", parser=duration, metavar="TIME")] = "10m",  # type: ignore[assignment]
+    interval: Annotated[
+        float, typer.Option("--interval", help="Between looks.", parser=duration, metavar="TIME")
+    ] = "3s",  # type: ignore[assignment]
     settings_file: OptionalSettings = None,
     status_url: StatusUrl = None,
     ref: StatusRefName = None,
@@ -50,7 +52,8 @@ def wait(
     settled, which a commit that changes no workspace never is, and every workspace that it was the
     last to change must be ready, or for `applied` at least created in full. Where the settings turn
     the status ref off, the Workspace objects are asked: at least one must name the commit, and those
-    that do must be as far.
+    that do must be as far. A commit that was overtaken by the next before the daemon fetched it is
+    told under that next one: wait for the last commit of a push.
 
     Exit status: 0 it is; 1 it cannot be without a person, time is over, or an error; what is missing
     is printed.

@@ -1,5 +1,10 @@
 """What every command has in common: exit statuses and one clear line for each error."""
 
+import asyncio
+import socket
+import sys
+from pathlib import Path
+
 import pytest
 
 from reconciler.errors import Unavailable
@@ -63,3 +68,29 @@ async def test_help_names_every_command(cli):
 async def test_verbose_shows_where_an_error_came_from(cli, tmp_path):
     with pytest.raises(Unavailable, match="no such file"):
         await cli("plan", tmp_path / "none", "-v")
+
+
+async def test_a_daemon_that_cannot_start_says_why_in_one_line(settings):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config = settings(web={"host": "127.0.0.1", "port": port})
+        code, err = await daemon(config)
+    assert code == 1
+    assert f"error: web.port: 127.0.0.1:{port} is taken by another program" in err and err.count("\n") == 1
+
+
+async def test_a_daemon_without_a_usable_kubeconfig_ends_with_one_line(settings, tmp_path):
+    code, err = await daemon(settings(web={"host": "127.0.0.1", "port": 0}))
+    assert code == 1
+    assert err.startswith("error: ") and str(tmp_path / "kubeconfig") in err and err.count("\n") == 1
+
+
+async def daemon(config: Path) -> tuple[int, str]:
+    """Status and stderr of a daemon that ends by itself."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "reconciler", "run", "--config", str(config),
+        stderr=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        _, err = await process.communicate()
+    return process.returncode or 0, err.decode()
