@@ -1,5 +1,6 @@
 """Settings into a running daemon: the one place that names concrete parts."""
 
+import asyncio
 import os
 import socket
 import time
@@ -121,6 +122,7 @@ class _Parts:
         self.settings = settings
         self.open = open_parts
         self.wakeups = Wakeups()
+        self.taking_over: asyncio.Task[None] | None = None
         self.catalogues = load_catalogues()
 
     async def start(self) -> Running:
@@ -225,11 +227,19 @@ class _Parts:
         if self.settings.mode == "observe":
             return
 
-        def changed(held: bool) -> None:
-            world.may_write = held
-            telemetry.leads(held)
+        async def lead() -> None:
+            await _patiently(world.ledger.load)  # another process may have written it since
+            world.may_write = leadership.held
+            telemetry.leads(world.may_write)
             self.wakeups.mark_all()
             asked.look()
+
+        def changed(held: bool) -> None:
+            if held:
+                self.taking_over = asyncio.create_task(lead(), name="take over")
+            else:
+                world.may_write = False
+                telemetry.leads(False)
 
         kubernetes = self.settings.kubernetes
         world.asked = asked = Asked(client, kubernetes.namespace)

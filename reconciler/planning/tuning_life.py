@@ -106,7 +106,8 @@ def _release(case: Case, end: str) -> Iterator[Step | Hold]:
     timing, good = case.policy.timing, end == "succeeded" and _verified(case)
     keep = timing.release_after_success_seconds if good else timing.release_after_failure_seconds
     left = case.seen.since.get(end, case.now) + keep - case.now
-    if end == "succeeded" and left <= 0 and not is_recorded(case.want, case.seen):
+    known = artifact_of(case.want, case.seen) is not None
+    if known and left <= 0 and not is_recorded(case.want, case.seen):
         left += REPORT_WITHIN  # the pod is the only witness until the status is written
     for pool in case.seen.pools:
         if pool.state == "deleting":
