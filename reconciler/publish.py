@@ -24,6 +24,8 @@ RETRY_SECONDS = 30.0
 """Pause before a channel that failed is handed its news again, where no newer news come first."""
 CLOSE_SECONDS = 10.0
 """Time a channel has to tell its last news when the daemon ends."""
+SLICE = 100
+"""Workspaces that are compared in one go."""
 
 Live = Callable[[WorkspaceId], Manifest | None]
 """The Workspace object as it was last seen."""
@@ -96,11 +98,11 @@ class _Courier:
             await self._channel.tell(news)
         except ReconcilerError as error:
             log.warning("not told", channel=self._name, reason=error.reason, message=str(error))
-            telemetry.channel_failed(error.reason)
+            telemetry.failed(error.reason)
             return error.retry_after or RETRY_SECONDS
         except Exception:
             log.exception("bug", channel=self._name)
-            telemetry.channel_failed("Bug")
+            telemetry.failed("Bug")
         return None
 
     def _cancel_retry(self) -> None:
@@ -147,7 +149,12 @@ class ClusterStatus:
             self._agreed.pop(id, None)
         if not news.may_write:
             return
-        writes = [body for id, status in news.scope.items() if (body := self._needed(id, status)) is not None]
+        writes = []
+        for number, (id, status) in enumerate(news.scope.items()):
+            if (body := self._needed(id, status)) is not None:
+                writes.append(body)
+            if number % SLICE == SLICE - 1:
+                await asyncio.sleep(0)  # others want the event loop too
         results = await asyncio.gather(*map(self._write, writes), return_exceptions=True)
         for failed in results:
             if isinstance(failed, BaseException):

@@ -35,10 +35,10 @@ class Web:
 
 async def serve(settings: WebSettings, probes: Probes) -> Web:
     """Raises Unavailable where the address cannot be had."""
-    runner = web.AppRunner(_app(probes), access_log=None)
+    runner = web.AppRunner(_app(probes), access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.host, settings.port, shutdown_timeout=2.0).start()
+        await web.TCPSite(runner, settings.host, settings.port).start()
     except OSError as error:
         await runner.cleanup()
         raise Unavailable(_refusal(settings, error)) from None

@@ -1,11 +1,13 @@
 """Settings into a running daemon: the one place that names concrete parts."""
 
+import asyncio
 import os
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -120,6 +122,7 @@ class _Parts:
         self.settings = settings
         self.open = open_parts
         self.wakeups = Wakeups()
+        self.taking_over: asyncio.Task[None] | None = None
         self.catalogues = load_catalogues()
 
     async def start(self) -> Running:
@@ -163,9 +166,10 @@ class _Parts:
         return client
 
     async def _cache(self, client: Client, view: View) -> Cache:
-        cache = Cache(
-            client, selections(self.settings.engine), view.on_change, self.wakeups.mark_all, retry_seconds=5.0
-        )
+        chosen = selections(self.settings.engine)
+        cache = Cache(client, chosen, view.on_change, self.wakeups.mark_all, retry_seconds=5.0)
+        for selection in chosen:
+            telemetry.watch_lag(selection.kind, partial(cache.lag_seconds, selection.kind))
         await cache.start()
         self.open.push_async_callback(cache.close)
         await cache.synced()
@@ -223,11 +227,19 @@ class _Parts:
         if self.settings.mode == "observe":
             return
 
-        def changed(held: bool) -> None:
-            world.may_write = held
-            telemetry.leads(held)
+        async def lead() -> None:
+            await _patiently(world.ledger.load)  # another process may have written it since
+            world.may_write = leadership.held
+            telemetry.leads(world.may_write)
             self.wakeups.mark_all()
             asked.look()
+
+        def changed(held: bool) -> None:
+            if held:
+                self.taking_over = asyncio.create_task(lead(), name="take over")
+            else:
+                world.may_write = False
+                telemetry.leads(False)
 
         kubernetes = self.settings.kubernetes
         world.asked = asked = Asked(client, kubernetes.namespace)

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from . import plan, run, validate, version
+from . import ack, demo, plan, run, status, suspend, validate, version, wait, why
 from .output import complain, reported
 
 WRONG_USAGE = 64
@@ -19,6 +19,13 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "run": run.run,
     "plan": plan.plan,
     "validate": validate.validate,
+    "status": status.status,
+    "why": why.why,
+    "wait": wait.wait,
+    "ack": ack.ack,
+    "suspend": suspend.suspend,
+    "resume": suspend.resume,
+    "demo": demo.demo,
     "version": version.show_version,
 }
 

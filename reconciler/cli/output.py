@@ -1,11 +1,13 @@
 """What a person or a program reads of a command: results on stdout, one clear line per error on stderr."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import orjson
+import structlog
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -62,6 +64,7 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        _log_to_stderr(verbose=bool(kwargs.get("verbose")))
         try:
             return command(*args, **kwargs)
         except (typer.Exit, typer.Abort, typer.BadParameter):
@@ -74,6 +77,16 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(FAILED) from None
 
     return run
+
+
+def _log_to_stderr(*, verbose: bool) -> None:
+    """Warnings of our own only, so that stdout holds the result alone; those of libraries with `verbose`."""
+    if not verbose:
+        logging.lastResort = logging.NullHandler()
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.WARNING),
+    )
 
 
 def error_lines(error: BaseException) -> list[str]:
@@ -90,7 +103,9 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _lines(error: BaseException) -> list[str]:
+    from ..telemetry import redacted
+
     if isinstance(error, ReconcilerError):
-        return [f"error: {line}" for line in str(error).splitlines()]
-    said = " ".join(str(error).split())
+        return [f"error: {line}" for line in redacted(str(error)).splitlines()]
+    said = " ".join(redacted(str(error)).split())
     return [f"error: {type(error).__name__}: {said} (this is a bug; -v shows where it happened)"]

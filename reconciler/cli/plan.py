@@ -1,5 +1,6 @@
 """`reconciler plan`: what the daemon would do, without doing it."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,11 +9,9 @@ import typer
 from .. import config
 from ..errors import InvalidSpec
 from ..model.declared import Declarations
-from ..model.plan import Plan, describe
-from ..model.workspace import Problem
-from ..model.world import Desired
-from ..planning.resolve import resolve
-from . import offline, specs
+from ..planning import render
+from ..planning.proposal import Proposal, document
+from . import live, offline, specs
 from .options import Namespace, OptionalSettings, Verbose
 from .output import FAILED, complain, say, say_json
 
@@ -42,13 +41,17 @@ def plan(
     Exit status: 0 nothing to do, 2 there are changes (made or held), 1 an error or an invalid spec.
     """
     settings = config.load(settings_file) if settings_file is not None else None
-    desired = resolve(_declared(path, settings, namespace), offline.context(settings))
-    made = offline.plan(desired, settings)
-    _say(made, desired, output)
-    if problems := specs.problems_of(desired):
-        _complain_of(problems)
+    declarations = _declared(path, settings, namespace)
+    if settings is None or without_cluster:
+        proposal = offline.planned(declarations, settings)
+    else:
+        proposal = asyncio.run(live.planned(declarations, settings))
+    _say(proposal, output)
+    if problems := specs.problems_of(proposal.desired):
+        for problem in problems:
+            complain(str(problem))
         raise typer.Exit(FAILED)
-    if made.steps or any(not hold.waiting for hold in made.holds):
+    if proposal.plan.steps or any(not hold.waiting for hold in proposal.plan.holds):
         raise typer.Exit(CHANGES)
 
 
@@ -62,16 +65,11 @@ def _declared(path: Path | None, settings: config.Settings | None, namespace: st
     return specs.at_ref(settings)
 
 
-def _complain_of(problems: list[Problem]) -> None:
-    for problem in problems:
-        complain(str(problem))
-
-
-def _say(made: Plan, desired: Desired, output: str) -> None:
-    if output == "json":
-        say_json({"revision": made.revision, "steps": [describe(s.action) for s in made.steps]})
-        return
-    for step in made.steps:
-        say(f"{step.workspace}: {describe(step.action)}: {step.why}")
-    for hold in made.holds:
-        say(f"{hold.workspace}: {hold.reason}: {hold.why}")
+def _say(proposal: Proposal, output: str) -> None:
+    match output:
+        case "json":
+            say_json(document(proposal))
+        case "markdown":
+            say(render.markdown(proposal))
+        case _:
+            say(render.text(proposal))

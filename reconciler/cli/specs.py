@@ -1,6 +1,7 @@
 """Specs from files and folders, read and resolved by the daemon's own code."""
 
 import asyncio
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from ..config import Settings
 from ..errors import Unavailable
 from ..model.declared import Declarations, ParsedFile
 from ..model.names import fingerprint
-from ..model.settings import PathEntry
+from ..model.settings import PathEntry, SourceSettings
 from ..model.workspace import Problem
 from ..model.world import Desired
 from ..sources.directory import DirectorySource
@@ -67,4 +68,11 @@ def at_ref(settings: Settings) -> Declarations:
     """What the settings' Git ref declares now. Raises Unavailable and its kin."""
     from ..wiring import git_source
 
-    return asyncio.run(git_source(settings).refresh())
+    own = settings.model_copy(update={"cache": _cache(settings.source)})
+    return asyncio.run(git_source(own).refresh())
+
+
+def _cache(source: SourceSettings) -> Path:
+    """A copy of the repository that is this user's own: the daemon's may be at work on its own."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "reconciler" / fingerprint([source.url, source.ref])

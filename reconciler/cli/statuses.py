@@ -46,7 +46,7 @@ class Ref:
 
     url: str
     name: str
-    credentials: GitCredentials = GitCredentials()
+    credentials: GitCredentials
 
 
 Place = Ref | ClusterSettings

@@ -82,6 +82,8 @@ async def _configuration(settings: ClusterSettings) -> Configuration:
             raise Unavailable(f"the pod's service account cannot be used: {error}") from error
         return configuration
     source = str(settings.kubeconfig or os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
+    if not any(Path(each).expanduser().is_file() for each in source.split(os.pathsep)):
+        raise Unavailable(f"the kubeconfig {source} cannot be used: there is no such file")
     try:
         loader = await load_kube_config(source, settings.context, configuration, persist_config=False)
     except _BROKEN as error:

@@ -33,6 +33,7 @@ from .show import Show
 NAMESPACE = "ai"
 CLUSTER = "demo"
 ARTIFACT = "adapters/phi-3-dolly:0.0.1"
+MARK = ".reconciler-demo"
 PUSH_SECRET = "registry-push"
 SERVING, ADAPTED, TUNING = "workspace-phi-3-mini", "workspace-phi-3-mini-adapter", "workspace-tuning-phi-3"
 _PLACEHOLDERS = (
@@ -61,7 +62,7 @@ class Demo:
 
     async def run(self, keep: asyncio.Event | None = None) -> None:
         """Raises DemoFailed with the reason. With `keep`, everything stays up until it is set."""
-        shutil.rmtree(self.root, ignore_errors=True)
+        _emptied(self.root)
         world = WorldProcess(self.root / "world", ["--fast"] if self.fast else [])
         try:
             await self._with_world(await world.start(), keep)
@@ -162,15 +163,27 @@ class Demo:
 
     # --- what there is to see at the end
 
+    async def _told(self) -> list[str]:
+        """The log of the status ref, once it tells of the end."""
+        ref, clone = f"refs/heads/reconciler-status/{CLUSTER}", self.root / "clone"
+        wanted = {f"{NAMESPACE}/{ADAPTED}": "Ready", f"{NAMESPACE}/{TUNING}": "Succeeded"}
+        async with asyncio.timeout(self.seconds):
+            while True:
+                await _git(clone, "fetch", "-q", "origin", f"+{ref}:refs/status")
+                index = json.loads(await _git(clone, "show", "refs/status:index.json"))
+                if index["workspaces"] == wanted:
+                    log = await _git(clone, "log", "--format=%h %s", "refs/status")
+                    return log.strip().splitlines()
+                await asyncio.sleep(0.3)  # a remote ref tells nobody that it moved
+
     async def _summary(self, world: Addresses, settings: Path) -> None:
-        ref = f"refs/heads/reconciler-status/{CLUSTER}"
-        await _git(self.root / "clone", "fetch", "-q", "origin", f"+{ref}:refs/status")
-        log = await _git(self.root / "clone", "log", "--format=%h %s", "refs/status")
-        if not log.strip():
-            raise DemoFailed("no status commit was written")
+        try:
+            log = await self._told()
+        except TimeoutError:
+            raise DemoFailed("the status ref does not tell of the end") from None
         port = yaml.safe_load(settings.read_text())["web"]["port"]
         self.show.summary(
-            status_commits=log.strip().splitlines(),
+            status_commits=log,
             metrics=f"http://127.0.0.1:{port}/metrics",
             kubeconfig=world.kubeconfig,
             settings=str(settings),
@@ -263,6 +276,15 @@ async def _git(folder: Path, *arguments: str) -> str:
     if child.returncode != 0:
         raise DemoFailed(f"git {arguments[0]}: {err.decode().strip()}")
     return out.decode()
+
+
+def _emptied(root: Path) -> None:
+    """Only a folder that an earlier demo made is emptied."""
+    if root.exists() and any(root.iterdir()) and not (root / MARK).exists():
+        raise DemoFailed(f"{root} holds something else than a demo; name another folder with --dir")
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    (root / MARK).touch()
 
 
 # --- small things ----------------------------------------------------------------------------------

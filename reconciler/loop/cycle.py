@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from .. import telemetry
 from ..cluster.apply import look
+from ..errors import NotFound
 from ..model.names import ObjectKey, WorkspaceId
 from ..model.news import News
 from ..model.plan import Applied, Plan, Step
@@ -84,7 +86,8 @@ async def planned(world: World, desired: Desired, observed: Observed) -> tuple[P
 async def looked(world: World, observed: Observed, pairs: Collection[tuple[str, str]]) -> Observed:
     occupants: dict[ObjectKey, Occupant] = {}
     for kind, namespace in sorted(pairs):
-        occupants |= await look(world.hands.client, kind, namespace)
+        with suppress(NotFound):  # a kind that is not served holds no names
+            occupants |= await look(world.hands.client, kind, namespace)
     return replace(observed, occupants=occupants, looked=frozenset(pairs))
 
 

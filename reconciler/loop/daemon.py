@@ -97,7 +97,7 @@ class Daemon:
             if str(error) != self.source_error:
                 log.warning("source unreadable", reason=error.reason, message=str(error))
             self.source_error = str(error)
-            telemetry.source_failed(error.reason)
+            telemetry.failed(error.reason)
             return
         self.source_error = ""
         telemetry.source_read(declarations.revision)
@@ -169,7 +169,7 @@ class Daemon:
             self.world.view.pools_seen(name, await driver.observe())
         except ReconcilerError as error:
             self.world.view.driver_unseen(name)
-            telemetry.driver_failed(name, error.reason)
+            telemetry.failed(error.reason)
             log.warning("driver unreadable", driver=name, reason=error.reason, message=str(error))
         if was_unseen != (name in self.world.view.drivers_unseen):
             self.wakeups.mark_all()

@@ -73,4 +73,4 @@ class WorkspaceStatus:
 
 def timestamp(seconds: float) -> str:
     """Epoch seconds as the Kubernetes API writes times."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")

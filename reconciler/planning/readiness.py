@@ -109,4 +109,7 @@ def _progress(case: Case) -> str:
         return "the tuning job is running" if running else "the tuning job's pod has not started"
     wanted = live.manifest.get("spec", {}).get("replicas", 1)
     ready = live.manifest.get("status", {}).get("readyReplicas", 0)
+    updated = live.manifest.get("status", {}).get("updatedReplicas", 0)
+    if ready >= wanted:
+        return f"{updated} of {wanted} replicas are of the present version"
     return f"{ready} of {wanted} replicas are ready"

@@ -25,6 +25,7 @@ _HOLD_PHASES: Mapping[str, Phase] = {
     "PoolDeleting": "Provisioning",
     "WorkloadNotReady": "Deploying",
     "OperatorPending": "Deploying",
+    "Verifying": "Deploying",
     "CrdMissing": "Waiting",
     "Unavailable": "Waiting",
 }

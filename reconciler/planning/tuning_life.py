@@ -9,6 +9,9 @@ from .case import Case
 from .compare import compare
 from .readiness import job_finished
 
+REPORT_WITHIN = 30.0
+"""Seconds after a Job's end in which its pod's last status may still be on its way."""
+
 
 def artifact_of(want: DesiredWorkspace, seen: ObservedWorkspace) -> Artifact | None:
     """The verified artifact of exactly this content; None while there is none.
@@ -16,10 +19,8 @@ def artifact_of(want: DesiredWorkspace, seen: ObservedWorkspace) -> Artifact | N
     Known from the finished Job's pod, later from the status of the Workspace object, so neither
     the Job nor its pod must stay.
     """
-    recorded = _recorded(seen)
-    same = recorded.get("contentKey") == want.content_key and recorded.get("image") == want.output_image
-    if same and recorded.get("digest"):
-        return _artifact(want, recorded)
+    if is_recorded(want, seen):
+        return _artifact(want, _recorded(seen))
     live = seen.objects.get(want.workload.key) if want.workload else None
     if live is None or live.spec != (want.workload and want.workload.spec):
         return None
@@ -27,6 +28,13 @@ def artifact_of(want: DesiredWorkspace, seen: ObservedWorkspace) -> Artifact | N
         return None
     reported = _reported(seen)
     return _artifact(want, reported) if reported.get("digest") else None
+
+
+def is_recorded(want: DesiredWorkspace, seen: ObservedWorkspace) -> bool:
+    """Whether the Workspace object's status holds the artifact, so that the pod may go."""
+    recorded = _recorded(seen)
+    same = recorded.get("contentKey") == want.content_key and recorded.get("image") == want.output_image
+    return same and bool(recorded.get("digest"))
 
 
 def _artifact(want: DesiredWorkspace, found: Mapping[str, object]) -> Artifact:
@@ -73,10 +81,16 @@ def aftermath(case: Case) -> Iterator[Step | Hold]:
         live = case.seen.objects.get(wanted.key)
         if live is not None and (wanted.key.kind != "Job" or live.spec == wanted.spec):
             yield from compare(case, wanted, live)
+    unverified = end == "succeeded" and not _verified(case)
+    waited = case.now - case.seen.since.get("succeeded", case.now)
+    if unverified and waited < REPORT_WITHIN:
+        why = "the tuning job has finished; its pod's report is awaited"
+        yield case.wait("Verifying", why, recheck_after=REPORT_WITHIN - waited)
+        return
     yield from _release(case, end)
-    if end == "succeeded" and not _verified(case):
+    if unverified:
         why = f"the tuning job completed without reporting the digest of {case.want.output_image}"
-        yield case.wait("ArtifactUnverified", why)
+        yield case.hold("ArtifactUnverified", why)
     elif end == "failed":
         pod = next((p for p in case.seen.pods if p.reason), None)
         said = f": {pod.reason} {pod.message}".rstrip() if pod else ""
@@ -92,6 +106,9 @@ def _release(case: Case, end: str) -> Iterator[Step | Hold]:
     timing, good = case.policy.timing, end == "succeeded" and _verified(case)
     keep = timing.release_after_success_seconds if good else timing.release_after_failure_seconds
     left = case.seen.since.get(end, case.now) + keep - case.now
+    known = artifact_of(case.want, case.seen) is not None
+    if known and left <= 0 and not is_recorded(case.want, case.seen):
+        left += REPORT_WITHIN  # the pod is the only witness until the status is written
     for pool in case.seen.pools:
         if pool.state == "deleting":
             continue

@@ -17,6 +17,7 @@ from pygit2.enums import ConfigLevel, CredentialType
 
 from ..errors import NotPermitted
 from ..model.settings import GitCredentials
+from ..telemetry import register_secret
 
 _LOCK = threading.Lock()
 _KNOWN_HOSTS: dict[Path, str] = {}
@@ -36,7 +37,9 @@ def login(credentials: GitCredentials, user: str | None, allowed: CredentialType
         return pygit2.Username(name)
     if credentials.token_file is None:
         raise NotPermitted("the server asks for a password; set tokenFile")
-    return pygit2.UserPass(credentials.username, _secret(credentials.token_file))
+    token = _secret(credentials.token_file)
+    register_secret(token)
+    return pygit2.UserPass(credentials.username, token)
 
 
 def prepare(credentials: GitCredentials, timeout: float) -> None:

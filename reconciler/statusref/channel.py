@@ -29,9 +29,10 @@ CLOSE_SECONDS = 10.0
 
 @dataclass
 class _Pending:
-    """What the ref does not say yet. Only `news` makes a commit; other statuses travel with one."""
+    """What the ref does not say yet. Only `news` makes a commit; `riders` travel with one."""
 
     ids: set[WorkspaceId] = field(default_factory=set)
+    riders: set[WorkspaceId] = field(default_factory=set)
     gone: set[WorkspaceId] = field(default_factory=set)
     news: bool = False
     urgent: bool = False
@@ -41,6 +42,7 @@ class _Pending:
     def restore(self, other: "_Pending") -> None:
         """Takes back what could not be written."""
         self.ids |= other.ids
+        self.riders |= other.riders
         self.gone |= other.gone
         self.news |= other.news
         self.urgent |= other.urgent
@@ -122,13 +124,12 @@ class StatusRef:
 
     def _take(self, known: dict[WorkspaceId, WorkspaceStatus], news: News) -> None:
         for id, status in news.scope.items():
-            before = known.get(id)
-            if before != status:
+            before, known[id] = known.get(id), status
+            if before is None or before != status:
+                self._pending.ids.add(id)
                 self._note_news(status.phase in FINAL and (before is None or before.phase != status.phase))
-            elif (before.commit, before.line) == (status.commit, status.line):
-                continue
-            known[id] = status
-            self._pending.ids.add(id)
+            elif (before.commit, before.line) != (status.commit, status.line):
+                self._pending.riders.add(id)
         for id in news.gone:
             if known.pop(id, None) is not None:
                 self._pending.gone.add(id)
@@ -199,6 +200,7 @@ class StatusRef:
             revision=self._revision,
             when=time.time(),
             statuses={id: known[id] for id in taken.ids if id in known},
+            riders={id: known[id] for id in taken.riders if id in known},
             gone=frozenset(taken.gone),
             settled=self._settled,
             prune=taken.prune and self._known is not None,
@@ -213,7 +215,7 @@ class StatusRef:
         if result == "written":
             self._last = asyncio.get_running_loop().time()
         else:
-            self._pending.ids |= taken.ids  # their lines and commits travel with the next commit
+            self._pending.riders |= taken.ids | taken.riders
         if taken.news:
             lag = time.monotonic() - taken.since if result == "written" else None
             telemetry.write_back(result, lag)

@@ -42,12 +42,18 @@ class StatusReader:
         self._files = {
             path: before[path]
             if path in before and before[path][0] == blob
-            else (blob, decoded(self._branch.read(tip, path)))
+            else (blob, _whole(decoded(self._branch.read(tip, path))))
             for path, blob in self._branch.list(tip, FOLDER).items()
         }
         workspaces = {
-            WorkspaceId(str(found.get("namespace")), str(found.get("name"))): found
+            WorkspaceId(found["namespace"], found["name"]): found
             for _, found in self._files.values()
             if found is not None
         }
         return Told(tip, decoded(self._branch.read(tip, INDEX)) or {}, workspaces)
+
+
+def _whole(found: Document | None) -> Document | None:
+    """None where it does not say which workspace it is about, and how that one is."""
+    needed = ("namespace", "name", "phase")
+    return found if found and all(isinstance(found.get(name), str) for name in needed) else None

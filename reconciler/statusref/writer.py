@@ -39,11 +39,16 @@ class ForeignStatusRef(InvalidSpec):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the ref should say. `statuses` need not be all; with `prune` they are, and other files go."""
+    """What the ref should say. `statuses` need not be all; with `prune` they are, and other files go.
+
+    `riders` differ in what is no news. They travel with a commit, unless the ref says something else of
+    them by now: then another writer knows better.
+    """
 
     revision: str
     when: float
     statuses: Mapping[WorkspaceId, WorkspaceStatus]
+    riders: Mapping[WorkspaceId, WorkspaceStatus] = field(default_factory=dict)
     gone: frozenset[WorkspaceId] = frozenset()
     settled: tuple[str, ...] = ()
     prune: bool = False
@@ -74,7 +79,7 @@ class RefWriter:
         self._tip = None  # not known while a push is under way, nor after one that failed
         changes, news = _changes(tip, wanted)
         settled = _joined(wanted.settled, tip.settled)
-        if not news and set(settled) <= set(tip.settled):
+        if not news and settled == tip.settled:
             self._tip = tip
             return "unchanged"
         self._tip = self._pushed(tip, _overlaid(tip, changes, settled), wanted, news)
@@ -138,13 +143,14 @@ def _changes(tip: _Tip, wanted: Wanted) -> tuple[_Changes, int]:
     """Files that differ, and how many of them mean something else than before."""
     changes: _Changes = {}
     news = 0
-    for id, status in wanted.statuses.items():
+    for id, status in {**wanted.riders, **wanted.statuses}.items():
         path = path_of(id)
         old = decoded(tip.files.get(path)) or {}
         new = with_times_of(old, document(status))
-        if new != old:
+        differs = meaning(new) != meaning(old)
+        if new != old and (id in wanted.statuses or not differs):
             changes[path] = (str(id), encoded(new), line_of(new))
-            news += meaning(new) != meaning(old)
+            news += differs
     for path in _removed(tip, wanted):
         found = decoded(tip.files[path]) or {}
         changes[path] = (f"{found.get('namespace')}/{found.get('name')}", None, None)

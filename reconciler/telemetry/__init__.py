@@ -14,17 +14,15 @@ from .redaction import redacted, register_secret
 meter = Meter()
 
 begin = meter.begin
-channel_failed = meter.channel_failed
 cycle = meter.cycle
 cycle_failed = meter.cycle_failed
-driver_failed = meter.driver_failed
 exposition = meter.exposition
+failed = meter.failed
 fleet_changed = meter.fleet_changed
 leads = meter.leads
 missed_changes = meter.missed_changes
 request = meter.request
 reached = meter.reached
-source_failed = meter.source_failed
 source_read = meter.source_read
 watch_lag = meter.watch_lag
 write_back = meter.write_back
@@ -33,12 +31,11 @@ write_back_blocked = meter.write_back_blocked
 __all__ = [
     "Meter",
     "begin",
-    "channel_failed",
     "configure_logging",
     "cycle",
     "cycle_failed",
-    "driver_failed",
     "exposition",
+    "failed",
     "fleet_changed",
     "leads",
     "meter",
@@ -47,7 +44,6 @@ __all__ = [
     "redacted",
     "register_secret",
     "request",
-    "source_failed",
     "source_read",
     "watch_lag",
     "write_back",

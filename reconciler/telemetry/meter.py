@@ -50,9 +50,6 @@ class Meter:
 
     # --- the source
 
-    def source_failed(self, reason: str) -> None:
-        self.metrics.errors.labels(reason).inc()
-
     def source_read(self, revision: str) -> None:
         self.metrics.revision_info.clear()
         self.metrics.revision_info.labels(revision).set(1)
@@ -85,11 +82,8 @@ class Meter:
         self.metrics.cycles.labels("failed").inc()
         self.metrics.errors.labels(reason).inc()
 
-    def driver_failed(self, driver: str, reason: str) -> None:
-        self.metrics.errors.labels(reason).inc()
-
-    def channel_failed(self, reason: str) -> None:
-        """A way of publishing failed; it is tried again."""
+    def failed(self, reason: str) -> None:
+        """Something outside a cycle: the source, a driver, a way of publishing. It is tried again."""
         self.metrics.errors.labels(reason).inc()
 
     def missed_changes(self, count: int) -> None:

@@ -7,16 +7,28 @@ MASK = "***"
 _SHORTEST = 4
 """Characters: masking shorter secrets would garble everything else."""
 
+_SUSPECT = re.compile(
+    r"private key-----|://|[?&]|\"|bearer|authorization|dockerconfig|eyj|gh[pousr]_|github_pat_|glpat-|hf_",
+    re.I,
+)
+"""Most texts have nothing of this, and are not searched further."""
+
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S),
         MASK,
     ),
     (re.compile(r"(?<=://)[^/@\s]+(?=@)"), MASK),
-    (re.compile(r"([?&](?:sig|token|access_token|private_token|password)=)[^&\s\"']+", re.I), rf"\1{MASK}"),
+    (
+        re.compile(r"([?&](?:sig|token|access_token|private_token|password)=)[^&\s\"']+", re.I),
+        rf"\1{MASK}",
+    ),
     (re.compile(r"\b(bearer\s+)[\w.~+/=-]{12,}", re.I), rf"\1{MASK}"),
-    (re.compile(r"(\bauthorization[\"']?\s*[:=]\s*[\"']?(?:\w+\s+)?)[^\s\"',}]+", re.I), rf"\1{MASK}"),
-    (re.compile(r"(\.?dockerconfig(?:json)?[\"']?\s*[:=]\s*[\"']?)[\w+/=]{8,}", re.I), rf"\1{MASK}"),
+    (
+        re.compile(r"(\bauthorization[\"']?\s*[:=]\s*[\"']?(?:\w+\s+)?)[^\s\"',}]+", re.I),
+        rf"\1{MASK}",
+    ),
+    (re.compile(r"(dockerconfig(?:json)?[\"']?\s*[:=]\s*[\"']?)[\w+/=]{8,}", re.I), rf"\1{MASK}"),
     (
         re.compile(r"(\\?\"(?:auth|password|identitytoken|registrytoken)\\?\"\s*:\s*\\?\")[^\"\\]+", re.I),
         rf"\1{MASK}",
@@ -39,6 +51,7 @@ def redacted(text: str) -> str:
     """`text` with everything that looks like a credential, and every registered secret, masked."""
     for secret in sorted(_registered, key=len, reverse=True):
         text = text.replace(secret, MASK)
-    for pattern, instead in _RULES:
-        text = pattern.sub(instead, text)
+    if _SUSPECT.search(text):
+        for pattern, instead in _RULES:
+            text = pattern.sub(instead, text)
     return text

@@ -1,6 +1,7 @@
 """A test bed: the development world in this process, the daemon in another, proxies between them."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ from reconciler.cluster.client import Client
 from reconciler.dev.clock import INSTANT, Speed
 from reconciler.dev.gitserver import run_git
 from reconciler.dev.serve import Options, serve
+from reconciler.errors import NotFound
 from reconciler.model.names import ObjectKey
 from reconciler.model.settings import ClusterSettings
 
@@ -166,9 +168,20 @@ class Bed:
         self._git("fetch", "-q", "origin", "+refs/heads/reconciler-status/test:refs/status")
         return self._git("log", "--format=%s", "refs/status").strip().splitlines()
 
+    def status_bodies(self) -> str:
+        self._git("fetch", "-q", "origin", "+refs/heads/reconciler-status/test:refs/status")
+        return self._git("log", "--format=%b", "refs/status")
+
     def status_file(self, path: str) -> str:
         self._git("fetch", "-q", "origin", "+refs/heads/reconciler-status/test:refs/status")
         return self._git("show", f"refs/status:{path}")
+
+    def index(self) -> dict:
+        """The status ref's index; empty while there is none."""
+        try:
+            return json.loads(self.status_file("index.json"))
+        except RuntimeError:
+            return {}
 
     # --- what is there
 
@@ -176,7 +189,11 @@ class Bed:
         return await self.client.get(ObjectKey(kind, NAMESPACE, name))
 
     async def names(self, kind: str) -> set[str]:
-        found, _ = await self.client.list(kind)
+        """Of all objects of a kind; none where the cluster does not serve it."""
+        try:
+            found, _ = await self.client.list(kind)
+        except NotFound:
+            return set()
         return {item["metadata"]["name"] for item in found}
 
     def pools(self) -> list[dict]:

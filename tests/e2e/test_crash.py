@@ -1,81 +1,88 @@
-"""Killed with SIGKILL after every single write of a scenario, then started again: the same end."""
-
-import json
+"""Killed with SIGKILL right after a write, again and again, then left alone: the same end as without."""
 
 import pytest
 from e2e.bed import NAMESPACE, Bed, inference, tuning
 
 SCENARIO = {"chat.yaml": inference("chat"), "tune.yaml": tuning("tune")}
+ALL = {f"{NAMESPACE}/chat": "Ready", f"{NAMESPACE}/tune": "Succeeded"}
+WITHOUT_CHAT = {f"{NAMESPACE}/tune": "Succeeded"}
+
+pytestmark = pytest.mark.timeout(600)
 
 
-async def _finished(bed):
-    index = None
-    try:
-        index = json.loads(bed.status_file("index.json"))
-    except RuntimeError:
-        return False
-    told = index["workspaces"] == {f"{NAMESPACE}/chat": "Ready", f"{NAMESPACE}/tune": "Succeeded"}
-    phases = (await bed.phase("chat"), await bed.phase("tune"))
-    return told and phases == ("Ready", "Succeeded") and len(bed.pools()) == 1
+async def _settled(bed, phases, pools):
+    live = {f"{NAMESPACE}/{name}": await bed.phase(name) for name in await bed.names("Workspace")}
+    return bed.index().get("workspaces") == phases == live and len(bed.pools()) == pools
 
 
 async def _outcome(bed):
     """Everything that should be the same however often the daemon died on the way."""
     jobs, _ = await bed.client.list("Job")
-    pods, _ = await bed.client.list("Pod")
-    statuses = [line for line in bed.status_commits() if "Reconciler" not in line]
+    kinds = ("Workspace", "Deployment", "Service", "ConfigMap")
     return {
         "pools": [(p["key"], p["count"], p["state"]) for p in bed.pools()],
-        "objects": {
-            kind: await bed.names(kind) for kind in ("Workspace", "Deployment", "Service", "ConfigMap")
-        },
-        "jobs": [(j["metadata"]["name"], j["status"].get("succeeded")) for j in jobs],
-        "tuning pods": sum("tune" in p["metadata"]["name"] for p in pods) <= 1,
-        "no commit twice": len(statuses) == len(bed.status_commits()),
+        "objects": {kind: await bed.names(kind) for kind in kinds},
+        "jobs": [
+            (j["metadata"]["name"], j["metadata"]["generation"], j["status"]["succeeded"]) for j in jobs
+        ],
     }
 
 
-async def test_the_same_end_after_a_kill_at_every_write(tmp_path):
-    calm = Bed(tmp_path / "calm")
-    await calm.start()
-    try:
-        await calm.run()
-        calm.push(SCENARIO)
-        await calm.until(lambda: _finished(calm), "the calm run to finish")
-        wanted, writes = await _outcome(calm), len(calm.writes)
-    finally:
-        await calm.stop()
-    assert writes >= 8
+async def _transitions(bed):
+    """How often the status ref told of each transition."""
+    told = [line for line in bed.status_bodies().splitlines() if " -> " in line]
+    return {line: told.count(line) for line in told}
 
-    bed = Bed(tmp_path / "crash")
+
+async def _calm(root):
+    bed = Bed(root)
     await bed.start()
     try:
+        await bed.run()
         bed.push(SCENARIO)
-        deaths = 0
-        while True:
-            bed.kill_after = len(bed.writes) + 1
-            await bed.launch()
-            done = await _dies_or_finishes(bed)
-            if done:
-                break
-            deaths += 1
-            assert deaths < 10 * writes, "it makes no progress"
-        assert deaths >= writes // 2
-        assert await _outcome(bed) == wanted
+        await bed.until(lambda: _settled(bed, ALL, pools=1), "the calm run to finish")
+        full = await _outcome(bed)
+        bed.push({"chat.yaml": None})
+        await bed.until(lambda: _settled(bed, WITHOUT_CHAT, pools=0), "the calm deletion")
+        return full, await _outcome(bed)
     finally:
         await bed.stop()
 
 
-async def _dies_or_finishes(bed):
-    """True once nothing is left to write."""
+async def _killed_until(bed, phases, pools, stride):
+    """Runs the daemon again and again, each time killed after its `stride`-th write; returns the deaths."""
+    deaths = 0
+    while deaths < 100:
+        bed.kill_after = len(bed.writes) + stride
+        await bed.launch()
+        lone = bed.daemon
 
-    async def over():
-        return bed.daemon.returncode is not None or await _finished(bed)
+        async def over(lone=lone):
+            return lone.returncode is not None or await _settled(bed, phases, pools)
 
-    await bed.until(over, "a death or the end", seconds=60)
-    return bed.daemon.returncode is None
+        await bed.until(over, "a death or the end", seconds=60)
+        if lone.returncode is None:
+            bed.kill_after = None
+            await bed.kill()
+            return deaths
+        deaths += 1
+    raise AssertionError("it makes no progress")
 
 
-@pytest.fixture(autouse=True)
-def _longer(request):
-    request.node.add_marker(pytest.mark.timeout(600))
+@pytest.mark.parametrize("stride", [1, 3])
+async def test_the_same_end_however_often_it_is_killed(tmp_path, stride):
+    full, without_chat = await _calm(tmp_path / "calm")
+    bed = Bed(tmp_path / "crash")
+    await bed.start()
+    try:
+        bed.push(SCENARIO)
+        deaths = await _killed_until(bed, ALL, 1, stride)
+        assert await _outcome(bed) == full
+        bed.push({"chat.yaml": None})
+        deaths += await _killed_until(bed, WITHOUT_CHAT, 0, stride)
+        assert await _outcome(bed) == without_chat
+        assert deaths >= 12 // stride
+        twice = {line: times for line, times in (await _transitions(bed)).items() if times > 1}
+        assert not [line for line in twice if line.endswith(("Ready", "Succeeded"))], twice
+    finally:
+        await bed.stop()

@@ -1,7 +1,5 @@
 """What a platform engineer sees: pushes, mistakes, kubectl and crashes against a running daemon."""
 
-import json
-
 from e2e.bed import NAMESPACE, inference, tuning
 
 from reconciler.model import names
@@ -32,11 +30,10 @@ async def test_a_push_ends_ready_in_cluster_git_and_metrics(bed):
     assert {c["type"]: c["status"] for c in mirror["status"]["conditions"]}["WorkspaceReady"] == "True"
 
     async def told():
-        index = json.loads(bed.status_file("index.json"))
-        return index["workspaces"] == {f"{NAMESPACE}/chat": "Ready", f"{NAMESPACE}/tune": "Succeeded"}
+        wanted = {f"{NAMESPACE}/chat": "Ready", f"{NAMESPACE}/tune": "Succeeded"}
+        return bed.index().get("workspaces") == wanted and bed.index()["revision"] == commit
 
     await bed.until(told, "the status ref to tell of it")
-    assert json.loads(bed.status_file("index.json"))["revision"] == commit
     seen = await bed.metrics()
     assert seen[f'workspace_reconciler_workspace_ready{{name="chat",namespace="{NAMESPACE}"}}'] == 1
     assert await bed.end() == 0
@@ -221,10 +218,7 @@ async def test_mode_observe_writes_nothing_to_the_cluster(bed):
     bed.push({"a.yaml": inference("a")})
 
     async def told():
-        try:
-            return json.loads(bed.status_file("index.json"))["workspaces"] == {f"{NAMESPACE}/a": "Held"}
-        except RuntimeError:
-            return False
+        return bed.index().get("workspaces") == {f"{NAMESPACE}/a": "Held"}
 
     await bed.until(told, "the plan to be told in Git")
     assert all("git-receive-pack" in line for line in bed.writes)

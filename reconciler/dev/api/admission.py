@@ -11,6 +11,7 @@ from uuid import uuid4
 from reconciler.dev.api import builtins, crds
 from reconciler.dev.api.apply import Entry, Writer, after_update, entries_of, rendered
 from reconciler.dev.api.errors import ApiError, Cause, cause, invalid
+from reconciler.dev.api.fieldsets import duplicate
 from reconciler.dev.api.kinds import Resource
 from reconciler.dev.api.store import Object
 from reconciler.dev.api.validation import defaulted, pruned, violations
@@ -65,14 +66,12 @@ def decoded(call: Call, body: Any) -> tuple[Object, list[str]]:
 
 
 def declared(call: Call, body: Any) -> Object:
-    """The body of an apply. An unknown field is a 500 without a reason, as on a real server."""
+    """The body of an apply. What its schema has no place for is a 500 without a reason, as on a real one."""
     obj, unknown = _known(call.resource, body)
-    if unknown:
+    why = f".{unknown[0]}: field not declared in schema" if unknown else duplicate(obj, call.resource.type)
+    if why:
         place = f"{call.namespace}/{call.name}; {call.resource.api_version}, Kind={call.resource.kind}"
-        message = (
-            f"failed to create typed patch object ({place}): .{unknown[0]}: field not declared in schema"
-        )
-        raise ApiError(500, message, reason="")
+        raise ApiError(500, f"failed to create typed patch object ({place}): {why}", reason="")
     return obj
 
 

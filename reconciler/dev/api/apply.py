@@ -1,7 +1,7 @@
 """Server-side apply and field ownership: who owns which field, who must give way, what is dropped.
 
-The rules follow structured-merge-diff: an applier loses what it no longer declares unless another applier
-declares it too; a changed field leaves its other owners; a conflict is a changed field owned by another.
+The rules follow structured-merge-diff: what an applier no longer declares goes, unless someone else owns it
+too; a changed field leaves its other owners; a conflict is a changed field that another owns.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ from reconciler.dev.api.fieldsets import (
     difference,
     fields_of,
     intersection,
+    is_granular,
     keyed,
     named_as_members,
     paths,
@@ -150,7 +151,7 @@ def apply(live: Object, config: Object, kind: Type, by: Writer, *, force: bool) 
     declared = fields_of(config, kind) or {}
     merged = _merge(live, config, kind)
     if own.fields and difference(own.fields, declared):
-        merged = _pruned(merged, own.fields, _appliers(others, declared), kind)
+        merged = _pruned(merged, own.fields, _claimed(others, declared), kind)
     changed, removed = _owned_changes(live, merged, kind)
     if not force:
         _refuse_conflicts(others, changed)
@@ -158,15 +159,14 @@ def apply(live: Object, config: Object, kind: Type, by: Writer, *, force: bool) 
     return merged, _with(_released(others, changed, removed), own, fields, by)
 
 
-def _appliers(others: list[Entry], declared: FieldSet) -> FieldSet:
+def _claimed(others: list[Entry], declared: FieldSet) -> FieldSet:
     for entry in others:
-        if entry.writer.operation == "Apply":
-            declared = union(declared, entry.fields)
+        declared = union(declared, entry.fields)
     return declared
 
 
 def _pruned(merged: Object, last: FieldSet, managed: FieldSet, kind: Type) -> Object:
-    """`merged` less what only `last` claimed, keeping what appliers manage and what `last` never owned."""
+    """`merged` less what only `last` claimed, keeping what is `managed` and what `last` never owned."""
     last = named_as_members(last, kind)
     everything = _named(merged, kind)
     first = without(merged, last, kind)
@@ -204,7 +204,7 @@ def _merge(live: Any, config: Any, kind: Type) -> Any:
             return after[key] if key in after else before[key]
 
         return interleaved(before, after, take)
-    return config
+    return live if config is None and is_granular(live, kind) else config
 
 
 def _refuse_conflicts(others: list[Entry], changed: FieldSet) -> None:

@@ -23,10 +23,13 @@ class Deletion:
     grace: int | None = None
     uid: str = ""
     version: str = ""
+    dry_run: bool = False
 
     @classmethod
     def of(cls, params: Mapping[str, str], body: Mapping[str, Any]) -> "Deletion":
-        """From query and DeleteOptions; the body wins. Raises 400."""
+        """From query and DeleteOptions; the body wins. Raises 400 and 422."""
+        if not isinstance(body, Mapping):
+            raise ApiError(400, "the body is no DeleteOptions")
         grace = body.get("gracePeriodSeconds", params.get("gracePeriodSeconds"))
         preconditions = body.get("preconditions") or {}
         policy = body.get("propagationPolicy") or params.get("propagationPolicy")
@@ -36,9 +39,10 @@ class Deletion:
             raise ApiError(422, f'invalid propagationPolicy "{policy}": supported are {", ".join(POLICIES)}')
         return cls(
             policy=policy or "Background",
-            grace=None if grace is None else int(grace),
+            grace=None if grace is None else _seconds(grace),
             uid=preconditions.get("uid") or "",
             version=preconditions.get("resourceVersion") or "",
+            dry_run=bool(body.get("dryRun")),
         )
 
     def check(self, call: Call, record: Record) -> None:
@@ -50,6 +54,13 @@ class Deletion:
             if wanted and wanted != found:
                 why = f"Precondition failed: {word} in precondition: {wanted}, {word} in object meta: {found}"
                 raise errors.conflict(*call.subject, why)
+
+
+def _seconds(value: str | int) -> int:
+    try:
+        return max(0, int(value))
+    except ValueError as error:
+        raise ApiError(400, f"gracePeriodSeconds: {value} is not a number") from error
 
 
 def marked(resource: Resource, obj: Object, options: Deletion) -> None:

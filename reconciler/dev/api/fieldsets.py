@@ -104,6 +104,22 @@ def keyed(items: list[Any], kind: Type) -> dict[str, Any]:
     return {item_key(item, kind): item for item in items}
 
 
+def duplicate(value: Any, kind: Type, path: str = "") -> str:
+    """The first list item whose key an earlier one has; empty where there is none."""
+    if isinstance(value, dict) and not kind.atomic:
+        below = (duplicate(v, kind.child(k) or ANY, f"{path}.{k}") for k, v in value.items())
+        return next(filter(None, below), "")
+    if not is_granular(value, kind):
+        return ""
+    found: dict[str, Any] = {}
+    for item in value:
+        key = item_key(item, kind)
+        if key in found:
+            return f"{path}: duplicate entries for key {_text(key)}"
+        found[key] = item
+    return next(filter(None, (duplicate(v, kind.item, path + _text(k)) for k, v in found.items())), "")
+
+
 def fields_of(value: Any, kind: Type) -> FieldSet | None:
     """What applying `value` claims; None for a container that claims nothing."""
     if isinstance(value, dict) and not kind.atomic and kind.shape != "scalar":
@@ -141,7 +157,7 @@ def changes(old: Any, new: Any, kind: Type) -> tuple[FieldSet, FieldSet]:
             node = _node(member or value is None or value == {}, _claims(value, below))
             if node is not None:
                 target[key] = node
-        elif is_granular(was, below) and is_granular(now, below) and type(was) is type(now):
+        elif _comparable(was, now, below):
             more, less = changes(was, now, below)
             if more:
                 changed[key] = more
@@ -155,6 +171,12 @@ def changes(old: Any, new: Any, kind: Type) -> tuple[FieldSet, FieldSet]:
 _ABSENT: Any = object()
 
 
+def _comparable(was: Any, now: Any, kind: Type) -> bool:
+    """Whether two values differ by parts; null counts as an empty container."""
+    present = [value for value in (was, now) if value is not None]
+    return len({type(v) for v in present}) == 1 and all(is_granular(v, kind) for v in present)
+
+
 def _claims(value: Any, kind: Type) -> FieldSet:
     return (fields_of(value, kind) or {}) if is_granular(value, kind) else {}
 
@@ -165,6 +187,7 @@ def _pairs(old: Any, new: Any, kind: Type) -> Iterator[tuple[str, Any, Any, Type
         for key in {**before, **after}:
             yield key, before.get(key, _ABSENT), after.get(key, _ABSENT), kind.item, True
         return
+    old, new = old or {}, new or {}
     for name in {**old, **new}:
         below = kind.child(name) or ANY
         leaf = name not in kind.fields

@@ -9,6 +9,7 @@ from reconciler.dev.api.store import ResourceKey
 
 CORE = "io.k8s.api.core.v1."
 EXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
+CONDITIONAL = ("leases", "namespaces", "serviceaccounts", "customresourcedefinitions")
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
@@ -43,6 +44,11 @@ class Resource:
     def stored_api_version(self) -> str:
         version = self.storage_version or self.version
         return f"{self.group}/{version}" if self.group else version
+
+    @property
+    def needs_version(self) -> bool:
+        """Whether an update must say which version it replaces."""
+        return self.custom or self.plural in CONDITIONAL
 
     @property
     def has_status(self) -> bool:

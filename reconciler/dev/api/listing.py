@@ -11,7 +11,7 @@ import orjson
 from reconciler.dev.api.admission import Call
 from reconciler.dev.api.errors import ApiError, expired
 from reconciler.dev.api.kinds import Resource
-from reconciler.dev.api.selectors import Predicate, selection
+from reconciler.dev.api.selectors import selection
 from reconciler.dev.api.store import Event, Object, Record, Store, Table, Watcher
 from reconciler.dev.api.verbs import shown
 
@@ -212,7 +212,3 @@ def _left(event: Event) -> Record:
     return Record(
         orjson.dumps(obj), event.record.version, before.uid, before.key, before.labels, before.owners
     )
-
-
-def predicate_of(call: Call) -> Predicate | None:
-    return selection(call.resource, call.params)

@@ -21,7 +21,7 @@ from reconciler.dev.api.kinds import Registry
 from reconciler.dev.api.routes import Route, route
 from reconciler.dev.api.serving import Reply, Serving
 from reconciler.dev.api.store import Store
-from reconciler.dev.api.verbs import Verbs
+from reconciler.dev.api.verbs import Verbs, parsed
 
 LOG = logging.getLogger(__name__)
 REQUESTS_KEPT = 50_000
@@ -165,10 +165,10 @@ class ApiServer:
     def _order_faults(self, method: str, body: bytes) -> Reply:
         """GET shows the faults; POST replaces them, and drops watches or compacts at once if asked to.
 
-        The body: `{"faults": [{"action": "429", "verb": "patch", …}], "dropWatches": false, "compact": false}`.
+        The body: `{"faults": [{"action": "429", "verb": "patch"}], "dropWatches": true, "compact": true}`.
         """
         if method == "POST":
-            order = orjson.loads(body)
+            order = parsed(body, "application/json")
             self.faults[:] = [Fault(**rule) for rule in order.get("faults", ())]
             if order.get("dropWatches"):
                 self.store.drop_watches()

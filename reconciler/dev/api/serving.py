@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 from aiohttp import web
@@ -115,8 +114,7 @@ def _reply_of(answer: Answer) -> Reply:
 
 
 def _options(call: Call, body: bytes) -> Deletion:
-    given: Any = orjson.loads(body) if body.strip() else {}
-    return Deletion.of(call.params, given)
+    return Deletion.of(call.params, parsed(body, "application/json") if body.strip() else {})
 
 
 def _listed(call: Call, found: Page, form: str) -> bytes:

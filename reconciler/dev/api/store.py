@@ -12,7 +12,7 @@ import orjson
 Object = dict[str, Any]
 Key = tuple[str, str]
 ResourceKey = tuple[str, str]
-LOG_LENGTH = 20_000
+LOG_LENGTH = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)

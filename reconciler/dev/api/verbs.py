@@ -20,14 +20,18 @@ from reconciler.dev.api.admission import (
 from reconciler.dev.api.apply import apply
 from reconciler.dev.api.deletion import Deletion, marked, must_wait
 from reconciler.dev.api.errors import ApiError, cause, invalid
+from reconciler.dev.api.fieldsets import fields_of, paths
 from reconciler.dev.api.kinds import Registry, Resource
 from reconciler.dev.api.patches import json_patch, merge_patch, strategic_patch
+from reconciler.dev.api.schema import Type
 from reconciler.dev.api.store import Object, Record, Store
 
 NAMESPACES = ("", "namespaces")
 APPLY = ("application/apply-patch+yaml", "application/apply-patch+json")
 JSON = "application/json-patch+json"
 MERGE = "application/merge-patch+json"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 STRATEGIC = "application/strategic-merge-patch+json"
 
 
@@ -102,39 +106,22 @@ class Verbs:
             metadata.pop("namespace", None)
             return
         if metadata.setdefault("namespace", call.namespace) != call.namespace:
-            raise ApiError(
-                400, "the namespace of the provided object does not match the namespace sent on the request"
-            )
+            raise ApiError(400, "the namespace of the object does not match the namespace on the URL")
         home = self.store.get(NAMESPACES, "", call.namespace)
         if home is None:
             raise errors.not_found("", "namespaces", call.namespace)
         if home.copy()["status"]["phase"] == "Terminating":
             why = f"unable to create new content in namespace {call.namespace} because it is being terminated"
-            causes = [
-                cause(
-                    "NamespaceTerminating",
-                    "metadata.namespace",
-                    f"namespace {call.namespace} is being terminated",
-                )
-            ]
-            raise errors.forbidden(
-                (call.resource.group, call.resource.plural, metadata.get("name", "")), why, causes
-            )
+            found = cause("NamespaceTerminating", "metadata.namespace", "the namespace is being terminated")
+            raise errors.forbidden((*call.resource.key, metadata.get("name", "")), why, [found])
 
     def update(self, call: Call, body: Any) -> Answer:
         new, warnings = decoded(call, body)
-        name = new["metadata"].setdefault("name", call.name)
-        if name != call.name:
-            raise ApiError(
-                400, f"the name of the object ({name}) does not match the name on the URL ({call.name})"
-            )
+        _check_name(call, new)
         record = self.live(call)
-        if call.resource.custom and not new["metadata"].get("resourceVersion"):
-            found = cause(
-                "FieldValueInvalid",
-                "metadata.resourceVersion",
-                "Invalid value: 0x0: must be specified for an update",
-            )
+        if call.resource.needs_version and not new["metadata"].get("resourceVersion"):
+            message = "Invalid value: 0x0: must be specified for an update"
+            found = cause("FieldValueInvalid", "metadata.resourceVersion", message)
             raise invalid(call.resource.group, call.resource.kind, call.name, [found])
         return self._replace(call, record, new, warnings)
 
@@ -169,10 +156,7 @@ class Verbs:
     def _check_versions(self, call: Call, record: Record, metadata: Mapping[str, Any]) -> None:
         given = metadata.get("resourceVersion")
         if given and given != str(record.version):
-            why = (
-                "the object has been modified; please apply your changes to the latest version and try again"
-            )
-            raise errors.conflict(*call.subject, why)
+            raise errors.conflict(*call.subject, MODIFIED)
         if metadata.get("uid") and metadata["uid"] != record.uid:
             raise errors.conflict(*call.subject, _other_uid(metadata["uid"], record))
 
@@ -184,8 +168,7 @@ class Verbs:
         config = declared(call, body)
         if config["metadata"].pop("managedFields", None):
             raise ApiError(400, "metadata.managedFields must be nil")
-        if config["metadata"].setdefault("name", call.name) != call.name:
-            raise ApiError(400, "the name of the object does not match the name on the URL")
+        _check_name(call, config)
         record = self.store.get(call.resource.key, call.namespace, call.name)
         if record is None:
             return self._apply_new(call, config)
@@ -215,8 +198,13 @@ class Verbs:
         elif call.resource.has_status:
             config.pop("status", None)
         force = call.params.get("force", "").lower() in ("1", "t", "true")
-        kind = call.resource.type
-        merged, entries = apply(old, config, kind, call.writer("Apply"), force=force)
+        kind, by = call.resource.type, call.writer("Apply")
+        try:
+            merged, entries = apply(old, config, kind, by, force=force)
+        except ApiError as error:
+            if by.manager != "kubectl" or not _last_applied(old, kind).issuperset(_fields(error)):
+                raise
+            merged, entries = apply(old, config, kind, by, force=True)
         new = with_entries(changed_object(call, old, _detached(merged)), entries)
         return self._committed(call, record, new, [])
 
@@ -225,20 +213,15 @@ class Verbs:
         resource = call.resource
         new["apiVersion"] = resource.stored_api_version
         if call.dry_run:
-            return Answer(
-                orjson.dumps({**new, "apiVersion": resource.api_version}),
-                201 if record is None else 200,
-                warnings,
-            )
+            body = orjson.dumps({**new, "apiVersion": resource.api_version})
+            return Answer(body, 201 if record is None else 200, warnings)
         if record is None:
             made = self.store.commit(resource.key, new)
             return Answer(shown(resource, made), 201, warnings, made)
         if new == record.copy():
             return Answer(shown(resource, record), 200, warnings, record)
-        if "deletionTimestamp" in new["metadata"] and not must_wait(resource, new):
-            gone = self.store.delete(resource.key, new)
-            return Answer(shown(resource, gone), 200, warnings, gone)
-        kept = self.store.commit(resource.key, new)
+        ends = "deletionTimestamp" in new["metadata"] and not must_wait(resource, new)
+        kept = (self.store.delete if ends else self.store.commit)(resource.key, new)
         return Answer(shown(resource, kept), 200, warnings, kept)
 
     def delete(self, call: Call, options: Deletion) -> Answer:
@@ -246,7 +229,7 @@ class Verbs:
         options.check(call, record)
         obj = record.copy()
         marked(call.resource, obj, options)
-        if call.dry_run:
+        if call.dry_run or options.dry_run:
             return Answer(orjson.dumps(obj))
         if must_wait(call.resource, obj):
             if obj != record.copy():
@@ -255,13 +238,25 @@ class Verbs:
         gone = self.store.delete(call.resource.key, obj)
         if call.resource.plural in ("pods", "services", "serviceaccounts", "persistentvolumeclaims"):
             return Answer(shown(call.resource, gone), record=gone)
-        details = {
-            "name": call.name,
-            "group": call.resource.group,
-            "kind": call.resource.plural,
-            "uid": record.uid,
-        }
-        return Answer(orjson.dumps(errors.status("Success", details={k: v for k, v in details.items() if v})))
+        details = {"name": call.name, "kind": call.resource.plural, "uid": record.uid}
+        if call.resource.group:
+            details["group"] = call.resource.group
+        return Answer(orjson.dumps(errors.status("Success", details=details)))
+
+
+def _fields(error: ApiError) -> list[str]:
+    return [found["field"] for found in error.causes]
+
+
+def _last_applied(obj: Object, kind: Type) -> set[str]:
+    """The fields that kubectl's last client-side apply declared, which its first server-side one may take."""
+    text = (obj["metadata"].get("annotations") or {}).get(LAST_APPLIED, "{}")
+    return set(paths(fields_of(orjson.loads(text), kind) or {}))
+
+
+def _check_name(call: Call, obj: Object) -> None:
+    if obj["metadata"].setdefault("name", call.name) != call.name:
+        raise ApiError(400, f"the name of the object does not match the name on the URL ({call.name})")
 
 
 def _other_uid(wanted: str, record: Record) -> str:

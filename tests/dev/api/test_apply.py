@@ -132,6 +132,26 @@ async def test_fields_under_a_free_form_object_are_owned_one_by_one(kaito):
     assert changed["inference"] == {"preset": {"name": "b"}}
 
 
+async def test_a_null_in_place_of_an_object_removes_what_was_ours_in_it(kaito):
+    await kaito.apply(SPACES, workspace(resource={"count": 2}))
+    await kaito.patch(f"{SPACES}/falcon", {"resource": {"instanceType": "x"}}, fieldManager="editor")
+    code, changed = await kaito.apply(SPACES, workspace(resource=None))
+    assert (code, changed["resource"]) == (200, {"instanceType": "x", "count": 1})
+
+
+async def test_an_item_no_longer_applied_goes_with_all_that_others_put_in_it(api):
+    path = f"{APPS}/deployments"
+    both = deployment()
+    both["spec"]["template"]["spec"]["containers"].append({"name": "side", "image": "b"})
+    await api.apply(path, both)
+    env = {"name": "side", "env": [{"name": "A", "value": "1"}]}
+    patch = {"spec": {"template": {"spec": {"containers": [env]}}}}
+    await api.patch(f"{path}/web", patch, STRATEGIC, fieldManager="editor")
+    code, changed = await api.apply(path, deployment())
+    assert (code, len(changed["spec"]["template"]["spec"]["containers"])) == (200, 1)
+    assert list(owners(changed)) == ["us"]
+
+
 async def test_status_is_applied_by_its_own_endpoint_under_its_own_entry(kaito):
     _, made = await kaito.apply(SPACES, workspace(status={"conditions": []}))
     assert "status" not in made
@@ -194,6 +214,13 @@ REFUSED = {
         ".colour: field not declared in schema",
     ),
 }
+
+
+async def test_two_items_of_one_key_are_refused(api):
+    body = deployment(env=[{"name": "A", "value": "1"}, {"name": "A", "value": "2"}])
+    code, status = await api.apply(f"{APPS}/deployments", body)
+    assert code == 500
+    assert '.containers[name="main"].env: duplicate entries for key [name="A"]' in status["message"]
 
 
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED.keys())

@@ -55,7 +55,7 @@ async def test_apply_twice_diff_and_delete(kubectl):
 
 async def test_server_side_apply_takes_over_and_reports_conflicts(kubectl):
     await kubectl("apply", "-f", "-", manifests=[deployment(replicas=2)])
-    code, out, err = await kubectl("apply", "--server-side", "-f", "-", manifests=[deployment(replicas=2)])
+    code, out, err = await kubectl("apply", "--server-side", "-f", "-", manifests=[deployment(replicas=3)])
     assert (code, out, err) == (0, "deployment.apps/web serverside-applied\n", "")
     code, _, err = await kubectl(
         "apply", "--server-side", "--field-manager=x", "-f", "-", manifests=[deployment(replicas=4)]

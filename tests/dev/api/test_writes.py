@@ -84,10 +84,16 @@ async def test_an_update_from_an_old_version_conflicts(api):
     assert (code, status["reason"]) == (409, "Conflict")
 
 
-async def test_a_custom_resource_is_not_updated_without_a_version(kaito):
+async def test_custom_resources_and_leases_are_not_updated_without_a_version(kaito):
+    leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
     await kaito.create(f"{KAITO}/workspaces", workspace())
-    code, status = await kaito.put(f"{KAITO}/workspaces/falcon", workspace(resource={"count": 2}))
-    assert (code, status["details"]["causes"][0]["field"]) == (422, "metadata.resourceVersion")
+    await kaito.create(leases, {"metadata": {"name": "leader"}, "spec": {}})
+    for path, body in (
+        (f"{KAITO}/workspaces/falcon", workspace(resource={"count": 2})),
+        (f"{leases}/leader", {"metadata": {"name": "leader"}, "spec": {"holderIdentity": "us"}}),
+    ):
+        code, status = await kaito.put(path, body)
+        assert (code, status["details"]["causes"][0]["field"]) == (422, "metadata.resourceVersion")
 
 
 async def test_a_write_that_changes_nothing_keeps_the_version(api, apiserver):
@@ -127,6 +133,7 @@ async def test_a_dry_run_shows_the_result_and_stores_nothing(api):
     assert shown["spec"]["replicas"] == 4
     assert (await api.get(f"{APPS}/deployments/web"))[1]["spec"]["replicas"] == 1
     assert (await api.delete(f"{APPS}/deployments/web", dryRun="All"))[0] == 200
+    assert (await api.delete(f"{APPS}/deployments/web", {"dryRun": ["All"]}))[0] == 200
     assert (await api.get(f"{APPS}/deployments/web"))[0] == 200
 
 
