@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from builders import policy
-from histories import ALL, FREE, histories, live_through
+from properties.histories import ALL, FREE, histories, live_through
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_world import SmallWorld
