@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -38,6 +39,7 @@ PRICES = {A100: 4.0, V100: 3.0, EIGHT: 27.0}
 NOW = 1_800_000_000.0
 URL = "https://example.com/data.parquet"
 Labels = Mapping[str, str]
+NOTHING: Labels = MappingProxyType({})
 
 
 # --- declarations ----------------------------------------------------------------------------------
@@ -50,10 +52,10 @@ def workspace_yaml(
     instance_type: str = A100,
     count: int = 1,
     preset: str = "phi-3-mini-4k-instruct",
-    labels: Labels = {},
-    annotations: Labels = {},
-    selector: Labels = {},
-    adapters: Mapping[str, str] = {},
+    labels: Labels = NOTHING,
+    annotations: Labels = NOTHING,
+    selector: Labels = NOTHING,
+    adapters: Labels = NOTHING,
     **more: Any,
 ) -> str:
     """A serving workspace; `adapters` are images by name, `more` goes into `inference`."""
@@ -75,8 +77,8 @@ def tuning_yaml(
     preset: str = "phi-3-mini-4k-instruct",
     method: str = "qlora",
     output: str = "",
-    labels: Labels = {},
-    annotations: Labels = {},
+    labels: Labels = NOTHING,
+    annotations: Labels = NOTHING,
     **more: Any,
 ) -> str:
     """A tuning workspace that pushes to `output_of(name)`; `more` goes into `tuning`."""

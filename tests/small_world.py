@@ -174,14 +174,20 @@ class SmallWorld:
         before, slices = self._before
         now = {id: (seen, _manifests(seen), self._made(id, world)) for id, seen in world.workspaces.items()}
         marked = {id for id in now.keys() | slices.keys() if now.get(id) != slices.get(id)}
-        marked |= changed_between(before, self.desired) | (world.fleet.keys() - self.desired.workspaces.keys())
+        marked |= changed_between(before, self.desired) | (
+            world.fleet.keys() - self.desired.workspaces.keys()
+        )
         marked |= {id for id, due in self._due.items() if due <= self.now} if before else set()
         rules = self.ledger.policy(self.rules, self.now)
-        part = replace(world, workspaces={id: world.workspaces.get(id) or ObservedWorkspace(id) for id in marked})
+        part = replace(
+            world, workspaces={id: world.workspaces.get(id) or ObservedWorkspace(id) for id in marked}
+        )
         one = self.planner.plan(self.desired, part, rules)
         all_of_it = guard(make_plan(self.desired, world, rules), self.desired, world, rules)
         self._before = (self.desired, now)
-        self._due = {h.workspace: self.now + h.recheck_after for h in all_of_it.holds if h.recheck_after is not None}
+        self._due = {
+            h.workspace: self.now + h.recheck_after for h in all_of_it.holds if h.recheck_after is not None
+        }
         return one, all_of_it, world
 
     def _made(self, id: WorkspaceId, world: Observed) -> list[Artifact | None]:
@@ -242,7 +248,9 @@ class SmallWorld:
     def _slice(self, id: WorkspaceId) -> ObservedWorkspace:
         mine = {k: _observed(k, m) for k, m in self._objects_seen.items() if owner_of(m) == id}
         mirror = next((o for k, o in mine.items() if k.kind == "Workspace"), None)
-        pools = sorted((p for p in self._pools_seen.values() if p.seen.key == str(id)), key=lambda p: p.seen.name)
+        pools = sorted(
+            (p for p in self._pools_seen.values() if p.seen.key == str(id)), key=lambda p: p.seen.name
+        )
         seen = ObservedWorkspace(
             id,
             mirror,
@@ -353,13 +361,17 @@ class SmallWorld:
             return
         grown = [replace(n, ready=True, gpus=seen.gpus_per_node) for n in pool.nodes[: seen.count]]
         missing = range(len(grown), seen.count)
-        pool.nodes = grown + [ObservedNode(f"{name}-{n}", name, False, 0, seen.instance_type) for n in missing]
+        pool.nodes = grown + [
+            ObservedNode(f"{name}-{n}", name, False, 0, seen.instance_type) for n in missing
+        ]
 
     def _places(self, live: Live) -> int:
         """Ready nodes of the instance type its pods are pinned to."""
         wanted = pinned_to(live.manifest)
         owner = owner_of(live.applied)
-        pools = [p for p in self.pools.values() if p.seen.key == str(owner) and p.seen.instance_type == wanted]
+        pools = [
+            p for p in self.pools.values() if p.seen.key == str(owner) and p.seen.instance_type == wanted
+        ]
         return sum(n.ready for p in pools for n in p.nodes)
 
     def _tick_deployment(self, key: ObjectKey, live: Live) -> None:

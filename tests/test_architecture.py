@@ -31,6 +31,8 @@ def test_a_module_is_short_and_says_what_it_is_for(path):
     assert len(text.splitlines()) <= FILE_LINES
     assert ast.get_docstring(tree), "no docstring"
     functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    assert {f.name: f.end_lineno - f.lineno + 1 for f in functions if f.end_lineno - f.lineno >= FUNCTION_LINES} == {}
+    assert {
+        f.name: f.end_lineno - f.lineno + 1 for f in functions if f.end_lineno - f.lineno >= FUNCTION_LINES
+    } == {}
     classes = [n.name for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
     assert [c for c in classes if c.startswith(VAGUE) or c.endswith(VAGUE)] == []

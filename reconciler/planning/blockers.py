@@ -63,7 +63,7 @@ def immutable_field(case: Case) -> Hold | None:
     if live is not None and live.spec != case.want.mirror.spec:
         for name, read in IMMUTABLE:
             was, wanted = read(live.manifest), read(case.want.mirror.manifest)
-            if was != wanted:
+            if not _same(was, wanted):
                 return _immutable(case, name, was, wanted)
     return _wrong_pool(case)
 
@@ -91,26 +91,22 @@ def _at(*path: str) -> Callable[[dict[str, Any]], Any]:
     return read
 
 
-def _instance_type(manifest: dict[str, Any]) -> Any:
-    """A server may have filled in the default, and case does not matter."""
-    said = _at("resource", "instanceType")(manifest) or DEFAULT_INSTANCE_TYPE
-    return said.lower() if isinstance(said, str) else said
-
-
-def _method(manifest: dict[str, Any]) -> Any:
-    method = _at("tuning", "method")(manifest)
-    return method.lower() if isinstance(method, str) else method
+def _same(was: Any, wanted: Any) -> bool:
+    """Names of machines, presets and methods are read without regard to case."""
+    if isinstance(was, str) and isinstance(wanted, str):
+        return was.lower() == wanted.lower()
+    return bool(was == wanted)
 
 
 IMMUTABLE: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
-    ("resource.instanceType", _instance_type),
+    ("resource.instanceType", lambda m: _at("resource", "instanceType")(m) or DEFAULT_INSTANCE_TYPE),
     ("resource.count", lambda m: _at("resource", "count")(m) or 1),
     ("resource.labelSelector", _at("resource", "labelSelector")),
     ("inference", lambda m: "present" if m.get("inference") else "absent"),
     ("tuning", lambda m: "present" if m.get("tuning") else "absent"),
     ("inference.preset.name", _at("inference", "preset", "name")),
     ("tuning.preset.name", _at("tuning", "preset", "name")),
-    ("tuning.method", _method),
+    ("tuning.method", _at("tuning", "method")),
     ("tuning.input.name", _at("tuning", "input", "name")),
 )
 """Source: the update rules of Kaito's Workspace validation (v0.3.2 to v0.12)."""

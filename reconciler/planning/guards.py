@@ -84,6 +84,8 @@ def _hold_deletions(plan: Plan, reason: str, why: str, going: frozenset[Workspac
     members = {id: f"delete {id}" for id in going}
     group = Group(reason, why, frozenset(members.values()))
     held = {id for id, member in members.items() if member not in policy.released}
+    going_on = tuple(h for h in plan.holds if not (h.workspace in held and h.reason == "Deleting"))
+    plan = replace(plan, holds=going_on)
     return hold_back(plan, group, held, lambda s: isinstance(s.action, DELETIONS) and s.cause == "prune")
 
 

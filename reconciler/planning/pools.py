@@ -17,18 +17,21 @@ def gate(case: Case) -> Iterator[Step | Hold]:
     if want is None:
         return
     if case.cloud_unseen():
-        yield _unreadable(case, want)
+        yield case.wait("Unavailable", _unreadable(want), 5.0)
         return
     yield from shape(case, want)
 
 
 def upkeep(case: Case) -> Iterator[Step | Hold]:
-    """The same for a running workload, plus removing the pools it was moved away from."""
+    """The same for a running workload, plus removing the pools it was moved away from.
+
+    A workload that does its job is ready also while nobody can see its pool.
+    """
     want = case.want.pool
     if want is None:
         return
     if case.cloud_unseen():
-        yield _unreadable(case, want)
+        yield case.wait("PoolUnseen", _unreadable(want), 5.0)
         return
     yield from shape(case, want)
     yield from _remnants(case)
@@ -68,8 +71,8 @@ def unfinished_remnants(case: Case) -> Iterator[Hold]:
             yield case.wait("PoolDeleting", f"pool {pool.name} is still being deleted", recheck_after=5.0)
 
 
-def _unreadable(case: Case, want: DesiredPool) -> Hold:
-    return case.wait("Unavailable", f"{want.driver} cannot be read; its pools stay as they are", 5.0)
+def _unreadable(want: DesiredPool) -> str:
+    return f"{want.driver} cannot be read; its pools stay as they are"
 
 
 def _failed(case: Case, want: DesiredPool, pool: ObservedPool) -> Iterator[Step | Hold]:

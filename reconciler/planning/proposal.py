@@ -129,7 +129,7 @@ def target(action: Action) -> str:
 def changes(action: Action) -> tuple[Change, ...]:
     match action:
         case ApplyObject(_, changes, _):
-            return changes
+            return tuple(c for c in changes if not c.field.endswith(names.RENDER))
         case ScalePool(_, pool, was):
             return (Change("count", str(was), str(pool.count)),)
     return ()

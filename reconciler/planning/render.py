@@ -48,7 +48,7 @@ def _headline(proposal: Proposal) -> str:
     found = counts(proposal.plan.steps, proposal.plan.holds)
     said = "{create} to create, {change} to change, {delete} to delete, {held} held".format(**found)
     said += f", {found['waiting']} waiting" if found["waiting"] else ""
-    said += f"; {proposal.gpus:+d} GPUs" if proposal.gpus else ""
+    said += f"; {proposal.gpus:+d} GPU{'' if abs(proposal.gpus) == 1 else 's'}" if proposal.gpus else ""
     cost = proposal.dollars_per_hour
     return said + (f", {cost:+.2f} $/h" if cost else "")
 

@@ -29,7 +29,9 @@ _HOLD_PHASES: Mapping[str, Phase] = {
     "CrdMissing": "Waiting",
     "Unavailable": "Waiting",
 }
-_HARMLESS = frozenset({"Releasing", "Replacing", "Drifted", "Contested", "RendererChanged", "RendererWave"})
+_HARMLESS = frozenset(
+    {"PoolUnseen", "Releasing", "Replacing", "Drifted", "Contested", "RendererChanged", "RendererWave"}
+)
 """Holds under which a workspace that does its job still counts as ready."""
 
 

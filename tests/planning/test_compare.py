@@ -229,7 +229,7 @@ def test_a_field_this_server_drops_is_not_fought():
 
 def test_drift_names_field_values_and_manager():
     seen = serving(DEPLOYMENT, spec__replicas=7, metadata__managedFields=[OWNER_OF_REPLICAS])
-    found, step = said(DEPLOYMENT, seen)
+    _, step = said(DEPLOYMENT, seen)
     (change,) = step.action.changes
     assert (change.field, change.was, change.wanted, change.manager) == (REPLICAS, "7", "2", "kubectl-edit")
     assert step.why == "Deployment ai/chat: spec.replicas changed by kubectl-edit"

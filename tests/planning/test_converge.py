@@ -131,13 +131,13 @@ CASES = {
         WANT,
         FULL,
         {"unseen": frozenset({"simulated"})},
-        ["hold Unavailable"],
+        ["hold PoolUnseen"],
     ),
     "the cloud cannot be read, the workload drifted": (
         WANT,
         everything(WANT, Deployment=live(WANT.workload, spec__replicas=1)),
         {"unseen": frozenset({"simulated"})},
-        ["ApplyObject Deployment", "hold Unavailable", "hold WorkloadNotReady"],
+        ["ApplyObject Deployment", "hold PoolUnseen", "hold WorkloadNotReady"],
     ),
     "another cloud cannot be read": (WANT, starting(), {"unseen": frozenset({"aks"})}, CREATED),
     "the cluster cannot be read": (WANT, EMPTY, {"unseen": frozenset({"cluster"})}, ["hold Unavailable"]),
@@ -217,6 +217,12 @@ CASES = {
         ["hold Replacing"],
     ),
     "moved and serving: the old pool goes": (REPLACED, moved(), {}, ["DeletePool"]),
+    "the cloud cannot be read: nobody knows where to move": (
+        REPLACED,
+        replacing(),
+        {"unseen": frozenset({"simulated"})},
+        ["hold PoolUnseen"],
+    ),
     "a tuning that runs moves only when its new pool is ready": (
         TUNE_REPLACED,
         everything(TUNE, Job=live(TUNE.workload), pods=()),

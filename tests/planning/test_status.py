@@ -67,7 +67,9 @@ VERDICTS = {
     "replicas are awaited": (CHAT, everything(WANT, Deployment=UNREADY), {}, "Deploying", "WorkloadNotReady"),
     "a pod cannot start": (
         CHAT,
-        everything(WANT, Deployment=UNREADY, pods=(ObservedPod("p", "Pending", False, reason="ErrImagePull"),)),
+        everything(
+            WANT, Deployment=UNREADY, pods=(ObservedPod("p", "Pending", False, reason="ErrImagePull"),)
+        ),
         {},
         "Held",
         "ErrImagePull",
@@ -82,7 +84,13 @@ VERDICTS = {
     ),
     "a moved file is being noted": (
         CHAT,
-        everything(WANT, mirror=live(WANT.mirror, metadata__annotations={**MIRROR.manifest["metadata"]["annotations"], names.PATH: "old.yaml"})),
+        everything(
+            WANT,
+            mirror=live(
+                WANT.mirror,
+                metadata__annotations={**MIRROR.manifest["metadata"]["annotations"], names.PATH: "old.yaml"},
+            ),
+        ),
         {},
         "Ready",
         "AsDeclared",
@@ -94,7 +102,10 @@ VERDICTS = {
             Deployment=serving(
                 WANT.workload,
                 spec__template__spec__containers__0__image="old",
-                metadata__annotations={**WANT.workload.manifest["metadata"]["annotations"], names.RENDER: "old"},
+                metadata__annotations={
+                    **WANT.workload.manifest["metadata"]["annotations"],
+                    names.RENDER: "old",
+                },
             ),
         ),
         {},
@@ -124,7 +135,20 @@ VERDICTS = {
         "WaitingForArtifact",
     ),
     "it is suspended": (RETRIED, everything(WANT), {}, "Suspended", "Suspended"),
-    "the cluster cannot be read": (CHAT, everything(WANT), {"unseen": frozenset({"cluster"})}, "Waiting", "Unavailable"),
+    "it serves while the cloud cannot be read": (
+        CHAT,
+        everything(WANT),
+        {"unseen": frozenset({"simulated"})},
+        "Ready",
+        "PoolUnseen",
+    ),
+    "the cluster cannot be read": (
+        CHAT,
+        everything(WANT),
+        {"unseen": frozenset({"cluster"})},
+        "Waiting",
+        "Unavailable",
+    ),
     "a node was lost": (CHAT, everything(WANT, nodes=()), {}, "Provisioning", "NodesNotReady"),
     "it is being deleted": ("", everything(WANT), {}, "Deleting", "Deleting"),
     "its deletion is held": (
@@ -134,7 +158,13 @@ VERDICTS = {
         "Held",
         "Protected",
     ),
-    "the tuning runs": (TUNING, everything(TUNE, Job=live(TUNE.workload), pods=()), {}, "Tuning", "WorkloadNotReady"),
+    "the tuning runs": (
+        TUNING,
+        everything(TUNE, Job=live(TUNE.workload), pods=()),
+        {},
+        "Tuning",
+        "WorkloadNotReady",
+    ),
     "the tuning succeeded": (TUNING, everything(TUNE), {}, "Succeeded", "TuningSucceeded"),
     "the tuning failed": (
         TUNING,
@@ -152,7 +182,9 @@ def test_verdict(text, seen, world, phase, reason):
     assert (status.phase, status.reason) == (phase, reason)
     assert status.ready == (phase in ("Ready", "Succeeded"))
     finals = {c.type: c.status for c in status.conditions if c.type.startswith("Workspace")}
-    assert finals == dict.fromkeys(("WorkspaceReady", "WorkspaceSucceeded"), "True" if status.ready else "False")
+    assert finals == dict.fromkeys(
+        ("WorkspaceReady", "WorkspaceSucceeded"), "True" if status.ready else "False"
+    )
 
 
 FAILURES = {

@@ -164,7 +164,9 @@ def test_another_content_key(text):
 
 
 def test_the_content_key_ignores_machines_labels_and_the_output():
-    other = tuning_yaml("tune", instance_type="Standard_NC6s_v3", labels={"a": "b"}, output="registry.example.com/x:1")
+    other = tuning_yaml(
+        "tune", instance_type="Standard_NC6s_v3", labels={"a": "b"}, output="registry.example.com/x:1"
+    )
     assert wanted(other).content_key == WANT.content_key
 
 

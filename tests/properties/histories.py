@@ -48,7 +48,9 @@ kinds = st.sampled_from([A100, V100])
 
 def specs(name: str):
     serving = st.builds(Spec, st.just(name), kinds, st.integers(1, 2), st.sampled_from("xy"), st.booleans())
-    return st.one_of(serving, st.builds(Spec, st.just(name), kinds, method=st.sampled_from(["lora", "qlora"])))
+    return st.one_of(
+        serving, st.builds(Spec, st.just(name), kinds, method=st.sampled_from(["lora", "qlora"]))
+    )
 
 
 folders = st.sampled_from(["", "team/"])
@@ -158,7 +160,18 @@ def _spoilt(world: SmallWorld, files: Mapping[str, str]) -> None:
     world.spoilt = already | (before - world.desired.workspaces.keys())
 
 
-HARMLESS = ("delete", "edit", "lose_nodes", "lose_pool", "fail_pool", "restart", "crash", "blind", "see", "occupy")
+HARMLESS = (
+    "delete",
+    "edit",
+    "lose_nodes",
+    "lose_pool",
+    "fail_pool",
+    "restart",
+    "crash",
+    "blind",
+    "see",
+    "occupy",
+)
 ALL = (*HARMLESS, "spoil", "spoil_moved", "disown")
 
 
