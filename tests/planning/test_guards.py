@@ -169,6 +169,7 @@ async def test_an_unrelated_change_keeps_the_acknowledgement():
     plan = guarded(desired(workspace_yaml("x"), revision="1" * 40), world)
     ledger = await published(plan, world)
     later = desired(workspace_yaml("x", count=2), workspace_yaml("y"), revision="2" * 40)
+    world = replace(world, fleet={**world.fleet, ws("x"): Footprint(gpus=1)})
     again = guarded(later, world, ledger.policy(policy(), NOW))
     await ledger.publish(again, world.fleet, NOW + 5)
     assert await ledger.acknowledge(group_of(plan).fingerprint, NOW + 10)

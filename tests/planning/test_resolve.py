@@ -195,3 +195,11 @@ def test_the_memo_remembers_no_more_than_the_last_tree():
     for count in range(1, 9):
         resolve(declared({"a.yaml": workspace_yaml("a", count=count)}), context(), memo)
     assert len(memo) == 1
+
+
+def test_the_memo_sees_that_only_a_configuration_changed():
+    memo, named = Memo(), tuning_yaml("t", config="c")
+    for text in ("epochs: 1", "epochs: 2"):
+        files = {"t.yaml": named, "c.yaml": config_yaml("c", text)}
+        want = resolve(declared(files), context(), memo).workspaces[ws("t")]
+        assert want.config[0].manifest["data"]["training_config.yaml"] == text
