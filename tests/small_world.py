@@ -167,15 +167,23 @@ class SmallWorld:
         assert self.desired is not None
         world = self.observed()
         before, slices = self._before
-        marked = {id for id in world.workspaces.keys() | slices.keys() if world.workspaces.get(id) != slices.get(id)}
-        marked |= changed_between(before, self.desired) | (world.fleet.keys() - self.desired.workspaces.keys())
+        marked = {
+            id for id in world.workspaces.keys() | slices.keys() if world.workspaces.get(id) != slices.get(id)
+        }
+        marked |= changed_between(before, self.desired) | (
+            world.fleet.keys() - self.desired.workspaces.keys()
+        )
         marked |= {id for id, due in self._due.items() if due <= self.now} if before else set()
         rules = self.ledger.policy(self.rules, self.now)
-        part = replace(world, workspaces={id: world.workspaces.get(id) or ObservedWorkspace(id) for id in marked})
+        part = replace(
+            world, workspaces={id: world.workspaces.get(id) or ObservedWorkspace(id) for id in marked}
+        )
         one = self.planner.plan(self.desired, part, rules)
         all_of_it = guard(make_plan(self.desired, world, rules), self.desired, world, rules)
         self._before = (self.desired, dict(world.workspaces))
-        self._due = {h.workspace: self.now + h.recheck_after for h in all_of_it.holds if h.recheck_after is not None}
+        self._due = {
+            h.workspace: self.now + h.recheck_after for h in all_of_it.holds if h.recheck_after is not None
+        }
         return one, all_of_it, world
 
     def _tell(self, plan: Plan, world: Observed, applied: Applied) -> None:
@@ -225,7 +233,9 @@ class SmallWorld:
     def _slice(self, id: WorkspaceId) -> ObservedWorkspace:
         mine = {k: _observed(k, m) for k, m in self._objects_seen.items() if owner_of(m) == id}
         mirror = next((o for k, o in mine.items() if k.kind == "Workspace"), None)
-        pools = sorted((p for p in self._pools_seen.values() if p.seen.key == str(id)), key=lambda p: p.seen.name)
+        pools = sorted(
+            (p for p in self._pools_seen.values() if p.seen.key == str(id)), key=lambda p: p.seen.name
+        )
         seen = ObservedWorkspace(
             id,
             mirror,
@@ -336,13 +346,17 @@ class SmallWorld:
             return
         grown = [replace(n, ready=True, gpus=seen.gpus_per_node) for n in pool.nodes[: seen.count]]
         missing = range(len(grown), seen.count)
-        pool.nodes = grown + [ObservedNode(f"{name}-{n}", name, False, 0, seen.instance_type) for n in missing]
+        pool.nodes = grown + [
+            ObservedNode(f"{name}-{n}", name, False, 0, seen.instance_type) for n in missing
+        ]
 
     def _places(self, live: Live) -> int:
         """Ready nodes of the instance type its pods are pinned to."""
         wanted = pinned_to(live.manifest)
         owner = owner_of(live.applied)
-        pools = [p for p in self.pools.values() if p.seen.key == str(owner) and p.seen.instance_type == wanted]
+        pools = [
+            p for p in self.pools.values() if p.seen.key == str(owner) and p.seen.instance_type == wanted
+        ]
         return sum(n.ready for p in pools for n in p.nodes)
 
     def _tick_deployment(self, key: ObjectKey, live: Live) -> None:

@@ -51,7 +51,13 @@ def test_workload_ready(deployment, ready):
 
 WAITS = {
     "it starts": ((), 10, "WorkloadNotReady", True, 7190),
-    "its image cannot be pulled": ((pod("ImagePullBackOff", "no such tag"),), 10, "ImagePullBackOff", False, 7190),
+    "its image cannot be pulled": (
+        (pod("ImagePullBackOff", "no such tag"),),
+        10,
+        "ImagePullBackOff",
+        False,
+        7190,
+    ),
     "a passing reason": ((pod("ContainerCreating"),), 10, "WorkloadNotReady", True, 7190),
     "it crashes": ((pod("CrashLoopBackOff"),), 10, "CrashLoopBackOff", False, 3590),
     "it has crashed for an hour": ((pod("CrashLoopBackOff"),), 3600, "IdleSpend", False, None),

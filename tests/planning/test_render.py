@@ -46,7 +46,11 @@ DRIFTED = proposed(
                 CHAT.workload,
                 spec__replicas=9,
                 metadata__managedFields=[
-                    {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+                    {
+                        "manager": "kubectl-edit",
+                        "operation": "Update",
+                        "fieldsV1": {"f:spec": {"f:replicas": {}}},
+                    }
                 ],
             ),
         )
@@ -78,7 +82,9 @@ def test_a_held_group_tells_what_lets_it_through():
     remedy = f"to let MassDeletion through, commit with the trailer Reconciler-Ack: {group.fingerprint}"
     assert remedy in text(GOING).splitlines()
     assert f"Reconciler-Ack: `{group.fingerprint}`" in markdown(GOING)
-    assert {h["acknowledge"] for h in document(GOING)["holds"] if h["reason"] == "MassDeletion"} == {group.fingerprint}
+    assert {h["acknowledge"] for h in document(GOING)["holds"] if h["reason"] == "MassDeletion"} == {
+        group.fingerprint
+    }
 
 
 def test_counts_tell_holds_from_waiting():
@@ -90,7 +96,11 @@ def test_counts_tell_holds_from_waiting():
 DELTAS = {
     "a new pool of eight": (fresh("a", instance_type=EIGHT), 8, 27.0),
     "a running workspace": (DRIFTED, 0, 0.0),
-    "a pool that goes": (proposed(desired(workspace_yaml("new")), observed(everything(CHAT, objects={}))), -1, -4.0),
+    "a pool that goes": (
+        proposed(desired(workspace_yaml("new")), observed(everything(CHAT, objects={}))),
+        -1,
+        -4.0,
+    ),
     "two more nodes": (
         proposed(
             desired(workspace_yaml("chat", count=3, annotations={"on-immutable-change": "replace"})),
@@ -141,7 +151,7 @@ def test_steps_of_the_cluster_have_a_name():
     assert "  + CustomResourceDefinition workspaces.kaito.sh" in said
 
 
-EVIL = '<img src=x>\n</pre></details>\n@everyone **[x](http://evil)** \x1b[31m `code` &amp;'
+EVIL = "<img src=x>\n</pre></details>\n@everyone **[x](http://evil)** \x1b[31m `code` &amp;"
 
 
 def hostile():

@@ -56,7 +56,15 @@ CASES = {
     "nothing ran yet": (ObservedWorkspace(WANT.id), ["ApplyObject Workspace", "CreatePool"]),
     "the job runs": (everything(WANT, Job=live(WANT.workload), pods=()), ["hold WorkloadNotReady"]),
     "just succeeded: the pool stays a while": (ended("succeeded", 299), ["hold Releasing"]),
-    "succeeded five minutes ago: the pool goes": (ended("succeeded", 300), ["DeletePool"]),
+    "succeeded five minutes ago, recorded: the pool goes": (
+        ended("succeeded", 300, mirror=recorded()),
+        ["DeletePool"],
+    ),
+    "succeeded five minutes ago, only the pod knows the artifact": (
+        ended("succeeded", 300),
+        ["hold Releasing"],
+    ),
+    "half a minute later nobody will record it": (ended("succeeded", 331), ["DeletePool"]),
     "just failed": (ended("failed", 1799, Job=FAILED), ["hold Releasing", "hold TuningFailed"]),
     "failed half an hour ago": (ended("failed", 1800, Job=FAILED), ["DeletePool", "hold TuningFailed"]),
     "the pool is being deleted": (
@@ -161,5 +169,7 @@ def test_another_content_key(text):
 
 
 def test_the_content_key_ignores_machines_labels_and_the_output():
-    other = tuning_yaml("tune", instance_type="Standard_NC6s_v3", labels={"a": "b"}, output="registry.example.com/x:1")
+    other = tuning_yaml(
+        "tune", instance_type="Standard_NC6s_v3", labels={"a": "b"}, output="registry.example.com/x:1"
+    )
     assert wanted(other).content_key == WANT.content_key

@@ -124,7 +124,18 @@ class Disturbance:
             world.push({**rest, f"moved/{path}": UNREADABLE})
 
 
-HARMLESS = ("delete", "edit", "lose_nodes", "lose_pool", "fail_pool", "restart", "crash", "blind", "see", "occupy")
+HARMLESS = (
+    "delete",
+    "edit",
+    "lose_nodes",
+    "lose_pool",
+    "fail_pool",
+    "restart",
+    "crash",
+    "blind",
+    "see",
+    "occupy",
+)
 ALL = (*HARMLESS, "spoil", "spoil_moved", "disown")
 
 
