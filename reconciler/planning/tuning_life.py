@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from ..model.plan import DeletePool, Hold, Step
 from ..model.world import Artifact, DesiredWorkspace, ObservedWorkspace
+from . import operator
 from .case import Case
 from .compare import compare
 from .readiness import job_finished
@@ -16,12 +17,14 @@ def artifact_of(want: DesiredWorkspace, seen: ObservedWorkspace) -> Artifact | N
     Known from the finished Job's pod, later from the status of the Workspace object, so neither
     the Job nor its pod must stay.
     """
+    if want.workload is None:
+        return operator.artifact(want, seen)
     recorded = _recorded(seen)
     same = recorded.get("contentKey") == want.content_key and recorded.get("image") == want.output_image
     if same and recorded.get("digest"):
         return _artifact(want, recorded)
-    live = seen.objects.get(want.workload.key) if want.workload else None
-    if live is None or live.spec != (want.workload and want.workload.spec):
+    live = seen.objects.get(want.workload.key)
+    if live is None or live.spec != want.workload.spec:
         return None
     if job_finished(live.manifest) != "Complete":
         return None

@@ -1,4 +1,4 @@
-"""The operator's loop: it puts its marks on every Workspace, makes machines and workload, reports, cleans up."""
+"""The operator's loop: marks on every Workspace, machines and workload, report, cleaning up."""
 
 from typing import Any
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one Workspace is. `shortage` is the cloud's own word, `trouble` (reason, message) of its pod."""
+    """How far one Workspace is. `shortage` is the cloud's word, `trouble` (reason, message) of its pod."""
 
     tuning: bool
     wanted: int
