@@ -1,4 +1,4 @@
-"""Both engines in every mode, and a Kaito operator beside us: welcome with one, a reason to stop with the other."""
+"""Both engines in every mode, and a Kaito operator beside us: welcome with one, a conflict with the other."""
 
 import json
 
