@@ -87,6 +87,8 @@ class Live:
 
 
 class SmallWorld:
+    nothing = Applied()
+
     def __init__(self, where: Context | None = None, rules: Policy | None = None) -> None:
         self.context, self.rules = where or context(), rules or policy()
         self.now = NOW
@@ -96,6 +98,8 @@ class SmallWorld:
         self.unseen: frozenset[str] = frozenset()
         self.desired: Desired | None = None
         self.files: Mapping[str, str] = {}
+        self.spoilt: frozenset[WorkspaceId] = frozenset()
+        """Workspaces whose file was broken by the last commit."""
         self.ledger = Ledger(None)
         self.stolen: list[ObjectKey] = []
         """Names of others that we wrote to."""
@@ -117,6 +121,7 @@ class SmallWorld:
 
     def push(self, files: Mapping[str, str]) -> Desired:
         """A commit that holds exactly these files."""
+        self.spoilt = frozenset()
         self.files = files
         tree = declared(files, revision=names.fingerprint(sorted(files.items())))
         for path, parsed in tree.files.items():
@@ -167,9 +172,8 @@ class SmallWorld:
         assert self.desired is not None
         world = self.observed()
         before, slices = self._before
-        marked = {
-            id for id in world.workspaces.keys() | slices.keys() if world.workspaces.get(id) != slices.get(id)
-        }
+        now = {id: (seen, _manifests(seen)) for id, seen in world.workspaces.items()}
+        marked = {id for id in now.keys() | slices.keys() if now.get(id) != slices.get(id)}
         marked |= changed_between(before, self.desired) | (
             world.fleet.keys() - self.desired.workspaces.keys()
         )
@@ -180,7 +184,7 @@ class SmallWorld:
         )
         one = self.planner.plan(self.desired, part, rules)
         all_of_it = guard(make_plan(self.desired, world, rules), self.desired, world, rules)
-        self._before = (self.desired, dict(world.workspaces))
+        self._before = (self.desired, now)
         self._due = {
             h.workspace: self.now + h.recheck_after for h in all_of_it.holds if h.recheck_after is not None
         }
@@ -195,6 +199,12 @@ class SmallWorld:
                 a = status.artifact
                 said = {"image": a.image, "digest": a.digest, "contentKey": a.content_key}
                 live.manifest.setdefault("status", {})["artifact"] = said
+
+    def released(self) -> frozenset[str]:
+        return self.ledger.policy(self.rules, self.now).released
+
+    def fleet(self) -> Mapping[WorkspaceId, Footprint]:
+        return self.observed().fleet
 
     # --- what is seen
 
@@ -419,6 +429,11 @@ def pinned_to(manifest: Manifest) -> str:
     """The instance type in the affinity of its pods."""
     said = json.dumps(manifest["spec"]["template"]["spec"]["affinity"])
     return next((kind for kind in PRICES if f'"{kind}"' in said), "")
+
+
+def _manifests(seen: ObservedWorkspace) -> list[Manifest]:
+    """The part that equality of observed objects leaves to their version."""
+    return [o.manifest for o in (*seen.objects.values(), *([seen.mirror] if seen.mirror else []))]
 
 
 def _observed(key: ObjectKey, manifest: Manifest) -> ObservedObject:

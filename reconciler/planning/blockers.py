@@ -51,8 +51,6 @@ def crd_missing(case: Case) -> Hold | None:
     missing = f"this cluster serves no {names.CRD_NAME}"
     if case.policy.engine == "kaito":
         return case.hold("CrdMissing", f"{missing}; install the Kaito operator, which brings it")
-    if case.policy.mode == "observe":
-        return case.hold("CrdMissing", f"{missing}; the modes deliver and full install it")
     return case.wait("CrdMissing", f"{missing} yet", recheck_after=2.0)
 
 

@@ -32,6 +32,7 @@ def converge(case: Case) -> Iterator[Step | Hold]:
     if _name_is_taken(case.seen.mirror, mirror):
         return
     if over:
+        yield from _unwanted(case)
         yield from tuning_life.aftermath(case)
     elif case.live_workload is not None:
         yield from _keep(case)

@@ -17,22 +17,24 @@ from .manifests import Context, Draft, mirror
 from .tenancy import tenancy
 
 Configs = Mapping[tuple[str, str], str]
-Memo = dict[tuple[str, WorkspaceId, str, str], DesiredWorkspace | tuple[Problem, ...]]
-"""Results by (blob, workspace, its configuration, path); the context must stay the same."""
+Memo = dict[tuple[str, WorkspaceId, str, Origin], DesiredWorkspace | tuple[Problem, ...]]
+"""The last tree's results by (blob, workspace, its configuration, origin); the context must stay the same."""
 
 
 def resolve(declarations: Declarations, context: Context, memo: Memo | None = None) -> Desired:
     """Never raises for bad input: every problem lands in `invalid` or `broken`."""
     memo = {} if memo is None else memo
     sound, invalid, broken = _sorted_out(declarations)
-    configs = _configs(declarations.files.values())
+    results = _results(sound, declarations, context, memo)
+    memo.clear()
+    memo.update(results)
     workspaces: dict[WorkspaceId, DesiredWorkspace] = {}
-    for parsed, declared in sound:
-        found = _resolved(parsed, declared, declarations, configs, (context, memo))
+    for (_, id, _, _), found in results.items():
         if isinstance(found, DesiredWorkspace):
-            workspaces[declared.id] = found
+            workspaces[id] = found
         else:
-            invalid[declared.id] = found
+            invalid[id] = found
+    configs = _configs(declarations.files.values())
     placed = configured(tenancy(workspaces, context.tenants), configs, context)
     linked, cyclic = _linked(placed)
     return Desired(
@@ -96,20 +98,18 @@ def _configs(files: Iterable[ParsedFile]) -> dict[tuple[str, str], Mapping[str, 
 # --- workspaces ------------------------------------------------------------------------------------
 
 
-def _resolved(
-    parsed: ParsedFile,
-    declared: Declaration,
-    declarations: Declarations,
-    configs: Mapping[tuple[str, str], Mapping[str, str]],
-    tools: tuple[Context, Memo],
-) -> DesiredWorkspace | tuple[Problem, ...]:
-    context, memo = tools
-    config = _config_text(declared.workspace, configs, context)
-    key = (parsed.blob, declared.id, "(missing)" if config is None else config, parsed.path)
-    if key not in memo:
+def _results(
+    sound: Iterable[tuple[ParsedFile, Declaration]], declarations: Declarations, context: Context, memo: Memo
+) -> Memo:
+    """What each sound declaration means, or its problems; what the memo knows is not built again."""
+    configs = _configs(declarations.files.values())
+    results: Memo = {}
+    for parsed, declared in sound:
+        config = _config_text(declared.workspace, configs, context)
         origin = Origin(parsed.path, declared.line, declarations.commits.get(parsed.path, ""))
-        memo[key] = _build(declared.workspace, config, origin, context)
-    return memo[key]
+        key = (parsed.blob, declared.id, "(missing)" if config is None else config, origin)
+        results[key] = memo.get(key) or _build(declared.workspace, config, origin, context)
+    return results
 
 
 def _config_text(

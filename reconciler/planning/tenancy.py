@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from fnmatch import fnmatchcase
 
-from ..model import names
+from ..model import globs, names
 from ..model.names import WorkspaceId
 from ..model.settings import Tenant
 from ..model.world import DesiredWorkspace
@@ -37,7 +36,8 @@ def _placed(want: DesiredWorkspace, tenants: tuple[Tenant, ...], used: dict[str,
 
 
 def _covers(tenant: Tenant, want: DesiredWorkspace) -> bool:
-    in_path = any(fnmatchcase(want.origin.path, pattern.replace("**", "*")) for pattern in tenant.paths)
+    parts = globs.split(want.origin.path)
+    in_path = any(globs.fits(globs.split(pattern), parts) for pattern in tenant.paths)
     return in_path and want.id.namespace in tenant.namespaces
 
 

@@ -18,6 +18,7 @@ from builders import (
     summary,
     tuning_yaml,
     wanted,
+    workspace_yaml,
 )
 
 from reconciler.model import names
@@ -173,3 +174,10 @@ def test_the_content_key_ignores_machines_labels_and_the_output():
         "tune", instance_type="Standard_NC6s_v3", labels={"a": "b"}, output="registry.example.com/x:1"
     )
     assert wanted(other).content_key == WANT.content_key
+
+
+def test_a_finished_tuning_that_served_in_between_serves_no_more():
+    serving_once = wanted(workspace_yaml("tune"))
+    leftovers = {o.key: live(o) for o in (serving_once.workload, *serving_once.services)}
+    seen = everything(WANT, objects=leftovers, pods=(), mirror=recorded(), pools=(), nodes=())
+    assert said(seen) == ["DeleteObject Deployment", "DeleteObject Service"]

@@ -1,6 +1,6 @@
 """Histories: what people push and what befalls the world in between, for hypothesis to draw."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from builders import A100, V100, output_of, policy, tuning_yaml, workspace_yaml
@@ -18,21 +18,39 @@ LETTERS = "abcd"
 UNREADABLE = "a: [1"
 
 
-def _serving(count: int, kind: str, team: str, adapter: bool) -> Callable[[str], str]:
-    adapters = {"x": output_of("a")} if adapter else {}
-    marks = {"labels": {"team": team}, "annotations": REPLACE}
-    return lambda name: workspace_yaml(name, count=count, instance_type=kind, adapters=adapters, **marks)
+@dataclass(frozen=True)
+class Spec:
+    """Short to read where a test fails; `method` makes it a tuning."""
 
+    name: str
+    kind: str
+    count: int = 1
+    team: str = "x"
+    adapter: bool = False
+    method: str = ""
 
-def _tuning(method: str, kind: str) -> Callable[[str], str]:
-    return lambda name: tuning_yaml(name, method=method, instance_type=kind, annotations=REPLACE)
+    @property
+    def text(self) -> str:
+        if self.method:
+            return tuning_yaml(self.name, method=self.method, instance_type=self.kind, annotations=REPLACE)
+        return workspace_yaml(
+            self.name,
+            count=self.count,
+            instance_type=self.kind,
+            adapters={"x": output_of("a")} if self.adapter else {},
+            labels={"team": self.team},
+            annotations=REPLACE,
+        )
 
 
 kinds = st.sampled_from([A100, V100])
-specs = st.one_of(
-    st.builds(_serving, st.integers(1, 2), kinds, st.sampled_from("xy"), st.booleans()),
-    st.builds(_tuning, st.sampled_from(["lora", "qlora"]), kinds),
-)
+
+
+def specs(name: str):
+    serving = st.builds(Spec, st.just(name), kinds, st.integers(1, 2), st.sampled_from("xy"), st.booleans())
+    return st.one_of(serving, st.builds(Spec, st.just(name), kinds, method=st.sampled_from(["lora", "qlora"])))
+
+
 folders = st.sampled_from(["", "team/"])
 
 
@@ -40,7 +58,11 @@ folders = st.sampled_from(["", "team/"])
 def trees(draw, least=0):
     """Files by path, each with one workspace, in either of two folders."""
     chosen = draw(st.lists(st.sampled_from(LETTERS), min_size=least, max_size=4, unique=True))
-    return {f"{draw(folders)}{name}.yaml": draw(specs)(name) for name in chosen}
+    return {f"{draw(folders)}{name}.yaml": draw(specs(name)) for name in chosen}
+
+
+def texts(tree) -> dict[str, str]:
+    return {path: spec.text for path, spec in tree.items()}
 
 
 # --- disturbances ----------------------------------------------------------------------------------
@@ -93,13 +115,12 @@ class Disturbance:
             world.fail_pool(name)
 
     def _restart(self, world: SmallWorld) -> None:
-        files = world.files
         world.restart()
-        world.push(files)
+        _again(world)
 
     def _crash(self, world: SmallWorld) -> None:
         world.crash(self.which)
-        world.push(world.files)
+        _again(world)
 
     def _blind(self, world: SmallWorld) -> None:
         world.unseen = frozenset({("cluster", "simulated")[self.which % 2]})
@@ -115,13 +136,26 @@ class Disturbance:
     def _spoil(self, world: SmallWorld) -> None:
         """A file no longer parses."""
         for path in self._pick(sorted(world.files)):
-            world.push({**world.files, path: UNREADABLE})
+            _spoilt(world, {**world.files, path: UNREADABLE})
 
     def _spoil_moved(self, world: SmallWorld) -> None:
         """A file is moved and spoilt in one commit."""
         for path in self._pick(sorted(world.files)):
             rest = {p: text for p, text in world.files.items() if p != path}
-            world.push({**rest, f"moved/{path}": UNREADABLE})
+            _spoilt(world, {**rest, f"moved/{path}": UNREADABLE})
+
+
+def _again(world: SmallWorld) -> None:
+    """The same commit, read anew."""
+    spoilt = world.spoilt
+    world.push(world.files)
+    world.spoilt = spoilt
+
+
+def _spoilt(world: SmallWorld, files: Mapping[str, str]) -> None:
+    before, already = frozenset(world.desired.workspaces), world.spoilt
+    world.push(files)
+    world.spoilt = already | (before - world.desired.workspaces.keys())
 
 
 HARMLESS = (
@@ -152,8 +186,8 @@ def histories(which=HARMLESS, least=0, size=3):
 def live_through(history, world: SmallWorld, cycle: Callable[[], object] | None = None) -> None:
     """`cycle` is called for each cycle in between."""
     edits = 0
-    for files, acts in history:
-        world.push(files)
+    for tree, acts in history:
+        world.push(texts(tree))
         for cycles, befalls in acts:
             for _ in range(cycles):
                 (cycle or world.cycle)()

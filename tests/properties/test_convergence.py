@@ -3,8 +3,8 @@
 These look at the world, not at the plan: a planner that never sees a difference also ends without steps.
 """
 
-from builders import output_of, workspace_yaml, ws
-from histories import FREE, histories, live_through, trees
+from builders import output_of, tuning_yaml, workspace_yaml, ws
+from histories import FREE, histories, live_through, texts, trees
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_world import SmallWorld
@@ -17,14 +17,14 @@ from reconciler.model.world import DesiredObject, DesiredWorkspace
 ENOUGH = 40
 
 
-def settle(world: SmallWorld, files) -> None:
-    """Everything readable again, nothing in the way, and time."""
+def settle(world: SmallWorld, tree) -> None:
+    """Everything readable again, nothing in the way, everything acknowledged, and time."""
     world.unseen = frozenset()
     world.vacate()
-    world.push(files)
-    world.cycle()
-    world.acknowledge()
-    world.cycles(ENOUGH)
+    world.push(texts(tree))
+    for _ in range(ENOUGH):
+        world.cycle()
+        world.acknowledge()
 
 
 def expected_pools(world: SmallWorld) -> dict[str, tuple[str, int]]:
@@ -62,34 +62,32 @@ def assert_as_declared(world: SmallWorld) -> None:
 
 @given(histories(), trees())
 @settings(max_examples=60)
-def test_any_history_ends_in_the_declared_world(history, files):
+def test_any_history_ends_in_the_declared_world(history, tree):
     world = SmallWorld(rules=FREE)
     live_through(history, world)
-    settle(world, files)
+    settle(world, tree)
     assert_as_declared(world)
     assert world.stolen == []
 
 
 @given(trees(least=1), st.integers(0, 12))
 @settings(max_examples=30)
-def test_dying_after_any_step_leaves_nothing_behind(files, steps):
+def test_dying_after_any_step_leaves_nothing_behind(tree, steps):
     world = SmallWorld(rules=FREE)
-    world.push(files)
+    world.push(texts(tree))
     for after in range(6):
         world.crash((steps + after) % 13)
-        world.push(files)
+        world.push(texts(tree))
         world.tick()
-    settle(world, files)
+    settle(world, tree)
     assert_as_declared(world)
 
 
 def test_a_dependent_starts_once_its_adapter_is_made():
-    from builders import tuning_yaml
-
     world = SmallWorld(rules=FREE)
     world.push({"t.yaml": tuning_yaml("t"), "z.yaml": workspace_yaml("z", adapters={"x": output_of("t")})})
     started = None
-    for n in range(20):
+    for _ in range(20):
         world.cycle()
         if started is None and any(p.seen.key == "ai/z" for p in world.pools.values()):
             started = world.statuses[ws("t")].phase
