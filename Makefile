@@ -22,7 +22,7 @@ check: $(VENV)/.check
 	$(MAKE) test
 
 bench: $(VENV)/.test
-	$(BIN)/python -m pytest tests/benchmarks -q -s $(ARGS)
+	$(BIN)/python -m pytest tests/benchmarks/bench_*.py -q -s $(ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
