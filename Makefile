@@ -6,7 +6,7 @@ ARGS ?=
 KEEP ?=
 WORKERS ?= 2
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check wheel bench clean
 
 demo: $(VENV)/.run
 	$(BIN)/reconciler demo $(if $(KEEP),--keep)
@@ -22,23 +22,31 @@ check: $(VENV)/.check
 	$(MAKE) test
 
 bench: $(VENV)/.test
-	$(BIN)/python -m pytest tests/benchmarks -q -s $(ARGS)
+	$(BIN)/python -m pytest tests/benchmarks/bench_*.py -q -s $(ARGS)
+
+# The built wheel in an empty environment, run from another folder.
+wheel: $(VENV)/bin/python
+	rm -rf build/wheel && mkdir -p build/wheel/elsewhere
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check build/wheel/*.whl
+	cd build/wheel/elsewhere && ../venv/bin/reconciler demo --fast
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # Each kind of use installs what it needs on top of the one before, once for each pyproject.toml.
 $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e .
 	touch $@
 
 $(VENV)/.test: pyproject.toml $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[test]'
 	touch $@
 
 $(VENV)/.check: pyproject.toml $(VENV)/.test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,check]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[test,check]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) build .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -135,7 +135,10 @@ def _without(
 
 
 class ClusterStatus:
-    """Writes the status of a Workspace object where it differs; `note` is given what the server answered."""
+    """Writes the status of a Workspace object where it differs; `note` is given what the server answered.
+
+    Where another operator is at work, the status is that operator's.
+    """
 
     def __init__(self, client: Client, live: Live, note: Callable[[Manifest], None]) -> None:
         self._client = client
@@ -162,7 +165,7 @@ class ClusterStatus:
 
     def _needed(self, id: WorkspaceId, status: WorkspaceStatus) -> Manifest | None:
         live = self._live(id)
-        if live is None or "deletionTimestamp" in live["metadata"]:
+        if live is None or "deletionTimestamp" in live["metadata"] or status.reason == "EngineConflict":
             return None
         agreed = (str(live["metadata"].get("resourceVersion", "")), status)
         if self._agreed.get(id) == agreed:

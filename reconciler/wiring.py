@@ -32,7 +32,6 @@ from .loop.view import View, selections
 from .loop.wakeups import Wakeups
 from .model import names
 from .model.catalogues import Catalogues
-from .model.names import ObjectKey, WorkspaceId
 from .model.policy import Policy
 from .model.settings import SimulatedProvisioner
 from .model.world import Manifest
@@ -132,7 +131,7 @@ class _Parts:
         self.open.push_async_callback(web.close)
         client = await self._client()
         id = await _patiently(lambda: cluster_id(client))
-        view = View(id, self.wakeups.mark, prices(self.catalogues))
+        view = View(id, self.wakeups, self.catalogues.skus, self.settings.engine)
         view.cache = await self._cache(client, view)
         world = await self._world(client, view)
         source = git_source(self.settings)
@@ -146,7 +145,7 @@ class _Parts:
 
     async def look(self) -> World:
         client = await self._client()
-        view = View(await cluster_id(client), self.wakeups.mark, prices(self.catalogues))
+        view = View(await cluster_id(client), self.wakeups, self.catalogues.skus, self.settings.engine)
         view.cache = await self._cache(client, view)
         if "cluster" in view.unseen:
             raise Unavailable(next(why for why in view.cache.unseen.values() if why != "not served"))
@@ -199,8 +198,7 @@ class _Parts:
         assert view.cache is not None
         channels: list[Channel] = []
         if self.settings.engine == "native" and self.settings.mode != "observe":
-            live = _mirror_reader(view)
-            channels += [ClusterStatus(client, live, view.cache.note), Events(client, live)]
+            channels += [ClusterStatus(client, view.mirror, view.cache.note), Events(client, view.mirror)]
         if (ref := self.settings.status_ref) is not None:
             status_ref = StatusRef(
                 self._branch(ref),
@@ -270,10 +268,6 @@ class _Readiness:
         if self.daemon is None:
             return ["the cluster has not been read yet"]
         return self.daemon.missing
-
-
-def _mirror_reader(view: View) -> Callable[[WorkspaceId], Manifest | None]:
-    return lambda id: view.live(ObjectKey("Workspace", id.namespace, id.name))
 
 
 async def _patiently(what: Callable[[], Awaitable[T]]) -> T:

@@ -28,7 +28,6 @@ from .wire import OnRequest, Patience, Wire
 PAGE = 500
 """Objects asked for at a time."""
 
-_OURS = {"fieldManager": names.MANAGER}
 _JSON = {"Content-Type": "application/json"}
 _APPLY = {"Content-Type": "application/apply-patch+yaml"}
 _MERGE = {"Content-Type": "application/merge-patch+json"}
@@ -42,9 +41,10 @@ _SERVICE_ACCOUNT = re.compile(r"([a-z0-9][a-z0-9-]{0,62}):([a-z0-9][a-z0-9.-]{0,
 class Client:
     """One API server. Made by `connect`, ended by `close`; opening it sends nothing."""
 
-    def __init__(self, wire: Wire, patience: Patience) -> None:
+    def __init__(self, wire: Wire, patience: Patience, manager: str = names.MANAGER) -> None:
         self._wire = wire
         self._patience = patience
+        self._managed = {"fieldManager": manager}
         self._kinds = dict(KINDS)
 
     @classmethod
@@ -53,15 +53,19 @@ class Client:
         settings: ClusterSettings,
         *,
         user_agent: str = "reconciler",
+        manager: str = names.MANAGER,
         on_request: OnRequest | None = None,
         patience: Patience | None = None,
     ) -> "Client":
-        """Raises Unavailable or NotPermitted where the configuration cannot be used."""
+        """`manager` is the field manager of writes.
+
+        Raises Unavailable or NotPermitted where the configuration cannot be used.
+        """
         patience = patience or Patience()
         wire = Wire(await Access.load(settings), user_agent, settings.concurrency, patience)
         if on_request is not None:
             wire.on_request = on_request
-        return cls(wire, patience)
+        return cls(wire, patience, manager)
 
     def use_version(self, kind: str, version: str) -> None:
         """Address `kind` in another version of its group, as discovery found it served."""
@@ -150,7 +154,9 @@ class Client:
         """Raises Conflict where the name is taken."""
         key, kind = self._typed(manifest)
         call = replace(_call("create", "POST", kind, key), path=kind.path(key.namespace))
-        return await self._object(replace(call, params=_OURS, headers=_JSON, body=orjson.dumps(manifest)))
+        return await self._object(
+            replace(call, params=self._managed, headers=_JSON, body=orjson.dumps(manifest))
+        )
 
     async def apply(self, manifest: Manifest, *, subresource: str = "", impersonate: str = "") -> Manifest:
         """Forced server-side apply as our field manager.
@@ -159,7 +165,7 @@ class Client:
         """
         key, kind = self._typed(manifest)
         call = _call("patch", "PATCH", kind, key, subresource)
-        params = {**_OURS, "force": "true"}
+        params = {**self._managed, "force": "true"}
         headers = {**_APPLY, **({"Impersonate-User": _user(impersonate)} if impersonate else {})}
         return await self._object(replace(call, params=params, headers=headers, body=orjson.dumps(manifest)))
 
@@ -167,13 +173,17 @@ class Client:
         """Raises Conflict where the manifest's resourceVersion is not the live one."""
         key, kind = self._typed(manifest)
         call = _call("update", "PUT", kind, key, subresource)
-        return await self._object(replace(call, params=_OURS, headers=_JSON, body=orjson.dumps(manifest)))
+        return await self._object(
+            replace(call, params=self._managed, headers=_JSON, body=orjson.dumps(manifest))
+        )
 
     async def merge_patch(
         self, key: ObjectKey, body: Mapping[str, Any], *, subresource: str = ""
     ) -> Manifest:
         call = _call("patch", "PATCH", self.kind(key.kind), key, subresource)
-        return await self._object(replace(call, params=_OURS, headers=_MERGE, body=orjson.dumps(body)))
+        return await self._object(
+            replace(call, params=self._managed, headers=_MERGE, body=orjson.dumps(body))
+        )
 
     async def delete(
         self,

@@ -16,8 +16,12 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import yaml
+
+from reconciler import data
+from reconciler.cluster.apply import install_crd
 from reconciler.cluster.client import Client
-from reconciler.model.names import ObjectKey
+from reconciler.model.names import CRD_NAME, ObjectKey
 from reconciler.model.settings import ClusterSettings
 
 from .api.server import ApiServer
@@ -33,9 +37,11 @@ from .gitserver import GitServer
 from .node.agent import NodeAgent, RuntimeTable
 from .node.simulated import SimulatedRuntime
 from .node.stages import DEFAULT_STAGES, load
+from .operator.controller import Operator
+from .operator.eras import ERAS
 from .registry.server import Registry
 from .scheduler.scheduler import Scheduler
-from .view import View
+from .view import KINDS, View
 from .workqueue import WorkQueue
 
 WORLD_FILE = "world.json"
@@ -46,12 +52,16 @@ REPOSITORY = "workspaces"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Inputs of a world. `clock` is simulated time's, `stages` a file of pod stages."""
+    """Inputs of a world. `clock` is simulated time's, `stages` a file of pod stages.
+
+    `operator` is the release of the Kaito operator at work there (a key of `ERAS`); None: there is none.
+    """
 
     seed: int = 0
     speed: Speed = field(default_factory=Speed)
     clock: Clock = field(default_factory=LoopClock)
     stages: Path = DEFAULT_STAGES
+    operator: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,7 @@ class World:
         self.api = ApiServer()
         self.registry = Registry()
         self.git: GitServer | None = GitServer(root / "git") if shutil.which("git") else None
+        self.operator: Operator | None = None
         self._options = options
         self._open = AsyncExitStack()
 
@@ -104,9 +115,10 @@ class World:
     async def _start_cluster(self) -> None:
         """Everything that talks to the API server does so over HTTP."""
         settings = ClusterSettings(kubeconfig=self.kubeconfig, concurrency=64)
-        client = await Client.connect(settings, user_agent="dev-cluster")
+        client = await Client.connect(settings, user_agent="dev-cluster", manager="dev-cluster")
         self._open.push_async_callback(client.close)
-        self.view = View(client)
+        kinds = KINDS if self._options.operator is None else (*KINDS, "Workspace")
+        self.view = View(client, kinds)
         runtimes: RuntimeTable = [("*", SimulatedRuntime(self.pace, load(self._options.stages)))]
         self.agent = NodeAgent(self.view, self.pace, runtimes)
         self.api.log_source = self.agent.logs
@@ -115,11 +127,21 @@ class World:
         for queue in self._queues():
             queue.start()
             self._open.push_async_callback(queue.close)
+        if self._options.operator is not None:
+            await self._start_operator(self._options.operator)
         self.agent.start()
         self._open.push_async_callback(self.view.close)
         await self.view.start()
         await self.cloud.start()
         self._open.push_async_callback(self.cloud.stop)
+
+    async def _start_operator(self, era: str) -> None:
+        """Its definition comes with it, as from its chart."""
+        crd = yaml.safe_load(data.path(f"schemas/crds/{CRD_NAME}.yaml").read_text())
+        await install_crd(self.view.client, crd)
+        self.operator = Operator(self.view, self.pace, ERAS[era])
+        self.operator.queue.start()
+        self._open.push_async_callback(self.operator.queue.close)
 
     def _queues(self) -> list[WorkQueue[ObjectKey]]:
         everyone = (Deployments, ReplicaSets, StatefulSets, Jobs, Scheduler, LostPods)
@@ -168,8 +190,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of all simulated chance")
     parser.add_argument("--fast", action="store_true", help="simulated things take no time")
     parser.add_argument("--stages", type=Path, default=DEFAULT_STAGES, help="YAML file of pod stages")
+    parser.add_argument("--operator", choices=sorted(ERAS), help="release of a Kaito operator at work there")
     given = parser.parse_args()
-    options = Options(given.seed, INSTANT if given.fast else Speed(), stages=given.stages)
+    speed = INSTANT if given.fast else Speed()
+    options = Options(given.seed, speed, stages=given.stages, operator=given.operator)
     asyncio.run(_until_asked_to_end(given.dir, options))
 
 

@@ -1,12 +1,14 @@
 """What is seen of the world, indexed by workspace. Fed by watches and drivers, read by planning."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..cluster.cache import Cache, Selection
 from ..model import names
+from ..model.catalogues import Catalogue
 from ..model.names import ObjectKey, WorkspaceId
 from ..model.settings import Engine
+from ..model.sku import Sku
 from ..model.world import (
     Artifact,
     Desired,
@@ -18,25 +20,29 @@ from ..model.world import (
     ObservedPool,
     ObservedWorkspace,
 )
+from ..planning.blockers import operator_marks
+from ..planning.delivered import named_config
 from ..planning.readiness import live_ready
 from ..planning.tuning_life import artifact_of
 from . import parts
 from .facts import Facts
-
-Mark = Callable[[Iterable[WorkspaceId]], None]
+from .references import References
+from .wakeups import Wakeups
 
 _OURS = f"{names.MANAGED_BY}={names.MANAGER}"
-_DELIVERED = ("Workspace", "ConfigMap")
 _CHILDREN = ("Deployment", "StatefulSet", "Job", "Service")
 
 
 def selections(engine: Engine) -> tuple[Selection, ...]:
-    """What this engine watches: our own objects, our pods and nodes; never Secrets."""
-    ours = [Selection(kind, _OURS) for kind in _DELIVERED]
+    """What this engine watches: our own objects, our pods and nodes; never Secrets.
+
+    Workspaces of others too: they tell of another operator, and name ConfigMaps.
+    """
+    delivered = (Selection("Workspace"), Selection("ConfigMap", _OURS))
     if engine == "kaito":
-        return tuple(ours)
-    ours += [Selection(kind, _OURS) for kind in _CHILDREN]
-    return (*ours, Selection("Pod", names.WORKSPACE), Selection("Node", names.WORKSPACE))
+        return delivered
+    children = (Selection(kind, _OURS) for kind in _CHILDREN)
+    return (*delivered, *children, Selection("Pod", names.WORKSPACE), Selection("Node", names.WORKSPACE))
 
 
 @dataclass
@@ -61,16 +67,19 @@ class _Index:
 
 
 class View:
-    """`mark` is told which workspaces look different now."""
+    """`wakeups` is told which workspaces look different now."""
 
-    def __init__(self, cluster_id: str, mark: Mark, prices: Mapping[str, float]) -> None:
+    def __init__(self, cluster_id: str, wakeups: Wakeups, skus: Catalogue[Sku], engine: Engine) -> None:
         self.cluster_id = cluster_id
         self.facts = Facts()
         self.artifacts: dict[WorkspaceId, Artifact] = {}
         self.fleet: dict[WorkspaceId, Footprint] = {}
         self.drivers_unseen: set[str] = set()
-        self._mark = mark
-        self._prices = prices
+        self._wakeups = wakeups
+        self._skus = skus
+        self._engine = engine
+        self._references = References()
+        self._marked_by_operator: dict[ObjectKey, str] = {}
         self._index: dict[WorkspaceId, _Index] = {}
         self._pools: dict[str, Sequence[ObservedPool]] = {}
         self._pools_of: dict[WorkspaceId, tuple[ObservedPool, ...]] = {}
@@ -84,7 +93,23 @@ class View:
         for id, present in ((was, False), (now, True)):
             if id is not None and (present or id != now):
                 self._index.setdefault(id, _Index()).place(key, present)
-        self._mark(id for id in {was, now} if id is not None)
+        self._wakeups.mark(id for id in {was, now} if id is not None)
+        if key.kind == "Workspace":
+            self._note_workspace(key, new)
+        elif key.kind == "ConfigMap":
+            self._wakeups.mark(self._references.users.get(key, ()))
+
+    def _note_workspace(self, key: ObjectKey, live: Manifest | None) -> None:
+        named = named_config(live) if live is not None else None
+        self._wakeups.mark(self._references.note("live", WorkspaceId(key.namespace, key.name), named))
+        marks = operator_marks(live) if live is not None and self._engine == "native" else ""
+        before = bool(self._marked_by_operator)
+        if marks:
+            self._marked_by_operator[key] = marks
+        else:
+            self._marked_by_operator.pop(key, None)
+        if before != bool(self._marked_by_operator):
+            self._wakeups.mark_all()
 
     def pools_seen(self, driver: str, pools: Sequence[ObservedPool]) -> None:
         """A whole look at one driver; only workspaces whose pools changed are marked."""
@@ -98,7 +123,7 @@ class View:
             id for id in found.keys() | self._pools_of.keys() if found.get(id) != self._pools_of.get(id)
         }
         self._pools_of = found
-        self._mark(changed)
+        self._wakeups.mark(changed)
 
     def driver_unseen(self, driver: str) -> None:
         self.drivers_unseen.add(driver)
@@ -132,11 +157,12 @@ class View:
 
     def observed(self, scope: Iterable[WorkspaceId], desired: Desired, now: float) -> Observed:
         """Slices for `scope`, and the fleet brought up to date for it."""
-        found = {id: self._slice(id, now) for id in scope}
+        found = {id: self._slice(id, desired, now) for id in scope}
         for id in found:
             self._looked_at[id] = self._signature(id, desired.workspaces.get(id))
         for id, seen in found.items():
             self._note_fleet(id, seen, desired)
+            self._note_named(id, desired)
             self._note_artifact(id, seen, desired)
         return Observed(
             now=now,
@@ -144,6 +170,8 @@ class View:
             fleet=self.fleet,
             unseen=self.unseen,
             crd_served=self.crd_served,
+            config_users=self._references.users,
+            engine_conflict=min(self._marked_by_operator.values(), default=""),
             artifacts=self.artifacts,
         )
 
@@ -155,6 +183,11 @@ class View:
         assert self.cache is not None
         return self.cache.get(key)
 
+    def mirror(self, id: WorkspaceId) -> Manifest | None:
+        """The live Workspace object, where it is ours."""
+        found = self.live(ObjectKey("Workspace", id.namespace, id.name))
+        return found if found is not None and self._workspace_of(found) == id else None
+
     # --- inside
 
     def _signature(self, id: WorkspaceId, want: DesiredWorkspace | None) -> tuple[object, ...]:
@@ -162,20 +195,18 @@ class View:
         keys = (*((index.mirror,) if index.mirror else ()), *index.children, *index.pods, *index.nodes)
         live = ((key, self.live(key)) for key in keys)
         versions = {key: m["metadata"].get("resourceVersion") for key, m in live if m is not None}
-        return (
-            want and (want.mirror.spec, want.mirror.render, want.origin.path),
-            versions,
-            self._pools_of.get(id),
-        )
+        declared = (want.mirror.spec, want.mirror.render, want.origin.path) if want is not None else ()
+        return declared, versions, self._pools_of.get(id)
 
-    def _slice(self, id: WorkspaceId, now: float) -> ObservedWorkspace:
+    def _slice(self, id: WorkspaceId, desired: Desired, now: float) -> ObservedWorkspace:
         index = self._index.get(id)
         if index is not None and index.empty:
             del self._index[id]
             index = None
         index = index or _Index()
         mirror = self._object(index.mirror) if index.mirror else None
-        objects = {key: found for key in index.children if (found := self._object(key)) is not None}
+        children = index.children | self._shared(id, desired)
+        objects = {key: found for key in children if (found := self._object(key)) is not None}
         seen = ObservedWorkspace(
             id,
             mirror,
@@ -185,6 +216,12 @@ class View:
             tuple(parts.pod(m) for key in sorted(index.pods) if (m := self.live(key)) is not None),
         )
         return self.facts.added_to(seen, now)
+
+    def _shared(self, id: WorkspaceId, desired: Desired) -> set[ObjectKey]:
+        """ConfigMaps it names that another workspace of ours owns."""
+        want = desired.workspaces.get(id)
+        named = (o.key for o in want.config) if want is not None else ()
+        return {k for k in named if (m := self.live(k)) is not None and self._workspace_of(m) is not None}
 
     def _object(self, key: ObjectKey) -> ObservedObject | None:
         manifest = self.live(key)
@@ -203,13 +240,32 @@ class View:
             if id not in desired.workspaces:
                 self._looked_at.pop(id, None)
             return
+        taken = self._machines(seen)
         self.fleet[id] = Footprint(
-            gpus=sum(p.count * p.gpus_per_node for p in seen.pools),
+            gpus=sum(count * gpus for _, count, gpus in taken),
             protected=seen.mirror is not None and seen.mirror.annotation(names.PROTECT) == "true",
             path=seen.mirror.annotation(names.PATH) if seen.mirror else "",
             ready=all(live_ready(o.manifest) for o in seen.objects.values()),
-            dollars_per_hour=sum(p.count * self._prices.get(p.instance_type, 0.0) for p in seen.pools),
+            dollars_per_hour=sum(count * self._price(kind) for kind, count, _ in taken),
         )
+
+    def _machines(self, seen: ObservedWorkspace) -> list[tuple[str, int, int]]:
+        """(instance type, nodes, GPUs of each): its pools, or what it asks of the Kaito operator."""
+        if self._engine == "native" or seen.mirror is None:
+            return [(p.instance_type, p.count, p.gpus_per_node) for p in seen.pools]
+        resource = seen.mirror.manifest.get("resource") or {}
+        kind = str(resource.get("instanceType") or "")
+        sku = self._skus.get(kind)
+        return [(kind, int(resource.get("count") or 1), sku.gpus if sku is not None else 1)]
+
+    def _price(self, kind: str) -> float:
+        sku = self._skus.get(kind)
+        return sku.price.dollars_per_hour if sku is not None and sku.price is not None else 0.0
+
+    def _note_named(self, id: WorkspaceId, desired: Desired) -> None:
+        want = desired.workspaces.get(id)
+        named = want.config[0].key if want is not None and want.config else None
+        self._wakeups.mark(self._references.note("git", id, named))
 
     def _note_artifact(self, id: WorkspaceId, seen: ObservedWorkspace, desired: Desired) -> None:
         want = desired.workspaces.get(id)
@@ -220,7 +276,7 @@ class View:
             del self.artifacts[id]
         else:
             self.artifacts[id] = artifact
-        self._mark(other for other, w in desired.workspaces.items() if id in w.needs)
+        self._wakeups.mark(other for other, w in desired.workspaces.items() if id in w.needs)
 
     def _workspace_of(self, manifest: Manifest) -> WorkspaceId | None:
         metadata = manifest.get("metadata", {})

@@ -147,6 +147,8 @@ class Tenant(Part):
     max_gpus: int | None = None
     service_account: str | None = None
     """`namespace:name` impersonated for this tenant's objects."""
+    pod_templates: bool = False
+    """Whether workspaces may bring a pod template. It is held to Pod Security `restricted` all the same."""
     drift: Literal["correct", "report"] = "correct"
 
 

@@ -65,6 +65,8 @@ class DesiredWorkspace:
     """Tuning workspaces whose output image this one mounts as an adapter."""
     content_key: str = ""
     """Identity of a tuning's result: base, dataset, config, method, seed."""
+    gpus: int = 0
+    """GPUs it takes, whoever provisions them."""
     output_image: str = ""
     """Where a tuning's artifact goes."""
     refused: str = ""
@@ -79,10 +81,6 @@ class DesiredWorkspace:
         """Children in the order of first creation."""
         workload = (self.workload,) if self.workload else ()
         return (*self.config, *workload, *self.services)
-
-    @property
-    def gpus(self) -> int:
-        return self.pool.count * self.pool.gpus_per_node if self.pool else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +188,10 @@ class Occupant:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A tuning's verified result; `simulated` where no training took place."""
+    """A tuning's verified result; `simulated` where no training took place.
+
+    `digest` is empty where another operator made it and tells none.
+    """
 
     image: str
     digest: str
@@ -198,7 +199,8 @@ class Artifact:
     simulated: bool = False
 
     def __str__(self) -> str:
-        return f"{self.image}@{self.digest}{' (simulated)' if self.simulated else ''}"
+        where = f"{self.image}@{self.digest}" if self.digest else self.image
+        return f"{where} (simulated)" if self.simulated else where
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +259,8 @@ class Observed:
     occupants: Occupants = field(default_factory=dict)
     looked: frozenset[tuple[str, str]] = frozenset()
     """(kind, namespace) pairs whose names were looked up for `occupants`."""
+    config_users: Mapping[ObjectKey, frozenset[WorkspaceId]] = field(default_factory=dict)
+    """Workspaces, declared or live, that name a ConfigMap as their configuration."""
     crd_served: bool = True
     engine_conflict: str = ""
     """Why a foreign Kaito operator is believed to be at work here; empty where none is."""

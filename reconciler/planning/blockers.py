@@ -7,7 +7,7 @@ from ..model import names
 from ..model.plan import Hold
 from ..model.policy import Policy
 from ..model.workspace import DEFAULT_INSTANCE_TYPE
-from ..model.world import Observed, ObservedWorkspace
+from ..model.world import Manifest, Observed, ObservedWorkspace
 from .case import Case
 
 
@@ -29,26 +29,29 @@ def engine_conflict(seen: ObservedWorkspace, world: Observed, policy: Policy) ->
     """Two operators on one Workspace would fight; upstream's leaves its finalizer and hash on it."""
     if policy.engine != "native":
         return None
-    why = world.engine_conflict or _operator_marks(seen)
+    why = world.engine_conflict or (operator_marks(seen.mirror.manifest) if seen.mirror else "")
     remedy = "remove the other operator, or set `engine: kaito`"
     return Hold(seen.id, "EngineConflict", f"{why}; {remedy}") if why else None
 
 
-def _operator_marks(seen: ObservedWorkspace) -> str:
-    if seen.mirror is None:
-        return ""
-    finalizers = seen.mirror.manifest.get("metadata", {}).get("finalizers") or []
-    if names.FOREIGN_FINALIZER in finalizers:
-        return f"{seen.id} carries the finalizer {names.FOREIGN_FINALIZER} of a Kaito operator"
-    if seen.mirror.annotation(names.FOREIGN_HASH):
-        return f"{seen.id} carries the annotation {names.FOREIGN_HASH} of a Kaito operator"
+def operator_marks(workspace: Manifest) -> str:
+    """What a Kaito operator left on a Workspace object; empty where none did."""
+    metadata = workspace["metadata"]
+    name = f"{metadata.get('namespace', '')}/{metadata['name']}"
+    if names.FOREIGN_FINALIZER in (metadata.get("finalizers") or []):
+        return f"{name} carries the finalizer {names.FOREIGN_FINALIZER} of a Kaito operator"
+    if names.FOREIGN_HASH in (metadata.get("annotations") or {}):
+        return f"{name} carries the annotation {names.FOREIGN_HASH} of a Kaito operator"
     return ""
 
 
 def crd_missing(case: Case) -> Hold | None:
     if case.world.crd_served or case.policy.mode == "observe":
         return None
-    return case.wait("CrdMissing", "this cluster does not serve workspaces.kaito.sh yet", recheck_after=2.0)
+    missing = f"this cluster serves no {names.CRD_NAME}"
+    if case.policy.engine == "kaito":
+        return case.hold("CrdMissing", f"{missing}; install the Kaito operator, which brings it")
+    return case.wait("CrdMissing", f"{missing} yet", recheck_after=2.0)
 
 
 def refused(case: Case) -> Hold | None:

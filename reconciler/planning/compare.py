@@ -9,8 +9,9 @@ from ..model.world import Correction, DesiredObject, ObservedObject
 from . import drift
 from .case import Case
 
-_BOOKKEEPING = (names.PATH, names.POOL)
-"""Annotations we keep up to date ourselves: a moved file or another pool is no drift."""
+_BOOKKEEPING = (names.PATH, names.POOL, names.OWNER)
+"""Annotations we keep up to date ourselves: a moved file, another pool or a ConfigMap's next owner
+is no drift."""
 _WORKLOADS = ("Deployment", "StatefulSet", "Job")
 
 

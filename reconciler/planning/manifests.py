@@ -90,10 +90,15 @@ def marked(
     draft: Draft, manifest: Manifest, content: str, more: dict[str, str] | None = None
 ) -> DesiredObject:
     """Adds owner and fingerprints; `more` annotations are not part of the rendering's fingerprint."""
+    return owned(manifest, names.owner_mark(draft.context.cluster_id, draft.id), content, more)
+
+
+def owned(manifest: Manifest, owner: str, content: str, more: dict[str, str] | None = None) -> DesiredObject:
+    """The same for an owner's mark."""
     metadata = manifest["metadata"]
     render = _rendering(manifest)
     marks = {
-        names.OWNER: names.owner_mark(draft.context.cluster_id, draft.id),
+        names.OWNER: owner,
         names.SPEC: content,
         names.RENDER: render,
         **(more or {}),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ..model import names
 from ..model.names import WorkspaceId
 from ..model.plan import DeleteObject, DeletePool, Hold, Step
-from ..model.world import Desired, Observed, ObservedWorkspace
+from ..model.world import Desired, Observed, ObservedObject, ObservedWorkspace
 
 _ORDER = ("Service", "Deployment", "StatefulSet", "Job", "ConfigMap")
 
@@ -52,7 +52,10 @@ def leaving(desired: Desired, observed: Observed) -> frozenset[WorkspaceId]:
 
 
 def _delete(seen: ObservedWorkspace, observed: Observed) -> Iterator[Step | Hold]:
-    children = sorted(seen.objects, key=lambda k: (_ORDER.index(k.kind) if k.kind in _ORDER else 0, k))
+    named = {key for key in seen.objects if observed.config_users.get(key)}
+    children = sorted(
+        seen.objects.keys() - named, key=lambda k: (_ORDER.index(k.kind) if k.kind in _ORDER else 0, k)
+    )
     for key in children:
         live = seen.objects[key]
         if not live.deleting:
@@ -65,5 +68,18 @@ def _delete(seen: ObservedWorkspace, observed: Observed) -> Iterator[Step | Hold
             yield Step(seen.id, DeletePool(pool.name, pool.driver), "no longer declared", "prune")
     if seen.pools:
         yield Hold(seen.id, "Deleting", "its pool is being deleted", recheck_after=5.0, waiting=True)
-    elif seen.mirror is not None and not seen.mirror.deleting:
-        yield Step(seen.id, DeleteObject(seen.mirror.key, seen.mirror.uid), "no longer declared", "prune")
+    elif seen.mirror is not None:
+        yield from _delete_mirror(seen, seen.mirror)
+    elif named:
+        users = ", ".join(sorted(str(id) for id in observed.config_users[min(named)]))
+        yield Hold(seen.id, "Deleting", f"{min(named)} stays: {users} still names it", waiting=True)
+
+
+def _delete_mirror(seen: ObservedWorkspace, mirror: ObservedObject) -> Iterator[Step | Hold]:
+    """Then what it names may go; a finalizer is awaited, never removed."""
+    if not mirror.deleting:
+        yield Step(seen.id, DeleteObject(mirror.key, mirror.uid), "no longer declared", "prune")
+        return
+    awaited = ", ".join(mirror.manifest["metadata"].get("finalizers") or [])
+    why = f"its Workspace object waits for {awaited}" if awaited else "its Workspace object is being deleted"
+    yield Hold(seen.id, "Deleting", why, waiting=True)

@@ -1,7 +1,6 @@
 """Whether a workload does its job yet, and if not, what it waits for."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from ..model.plan import Hold
 from ..model.world import Manifest, ObservedPod
@@ -29,9 +28,6 @@ _BAD_REASONS = frozenset(
 )
 """Reasons of kubelet and scheduler that do not pass by themselves, mostly."""
 
-_OPERATOR_READY = ("WorkspaceSucceeded", "WorkspaceReady")
-"""Kaito's final condition: the second until v0.3.0, the first since."""
-
 
 def of_workload(case: Case) -> Iterator[Hold]:
     """Nothing where the workload is ready, else one hold."""
@@ -48,26 +44,6 @@ def of_workload(case: Case) -> Iterator[Hold]:
         yield case.hold(pod.reason, said, recheck_after=max(left, 0.0) or None)
     else:
         yield case.wait("WorkloadNotReady", _progress(case), recheck_after=max(left, 0.0) or None)
-
-
-def of_operator(case: Case) -> Iterator[Hold]:
-    """What the upstream operator says of the workspace, in the conditions of any era."""
-    live = case.seen.mirror
-    if live is None:
-        return
-    conditions = {c.get("type"): c for c in live.manifest.get("status", {}).get("conditions") or []}
-    final = next((conditions[t] for t in _OPERATOR_READY if t in conditions), None)
-    if final is None:
-        yield case.wait("OperatorPending", "the Kaito operator has not reported on it yet")
-    elif final.get("status") != "True":
-        bad = next((c for c in conditions.values() if _failed(c)), final)
-        reason = str(bad.get("reason") or "OperatorPending")
-        waiting = not _failed(bad)
-        yield Hold(case.id, reason[:1].upper() + reason[1:], str(bad.get("message", "")), waiting=waiting)
-
-
-def _failed(condition: dict[str, Any]) -> bool:
-    return condition.get("status") == "False" and "fail" in str(condition.get("reason", "")).lower()
 
 
 def workload_ready(case: Case) -> bool:

@@ -12,6 +12,7 @@ from ..model.names import WorkspaceId
 from ..model.workspace import Problem, Workspace
 from ..model.world import BrokenFile, Desired, DesiredPool, DesiredWorkspace, Origin
 from . import inference, podspec, tuning
+from .delivered import configured
 from .manifests import Context, Draft, mirror
 from .tenancy import tenancy
 
@@ -33,7 +34,9 @@ def resolve(declarations: Declarations, context: Context, memo: Memo | None = No
             workspaces[id] = found
         else:
             invalid[id] = found
-    linked, cyclic = _linked(tenancy(workspaces, context.tenants))
+    configs = _configs(declarations.files.values())
+    placed = configured(tenancy(workspaces, context.tenants), configs, context)
+    linked, cyclic = _linked(placed)
     return Desired(
         declarations.revision,
         linked,
@@ -166,8 +169,9 @@ def _native(draft: Draft, origin: Origin) -> DesiredWorkspace:
 
 
 def _delivered(draft: Draft, origin: Origin) -> DesiredWorkspace:
-    """Engine `kaito`: the Workspace object alone; the operator makes the rest of it."""
-    return replace(_common(draft, origin), pool=None)
+    """Engine `kaito`: the operator makes pool and workload; `delivered` adds the ConfigMaps."""
+    output = draft.workspace.tuning.output.image if draft.workspace.tuning is not None else ""
+    return replace(_common(draft, origin), pool=None, output_image=output)
 
 
 def _common(draft: Draft, origin: Origin) -> DesiredWorkspace:
@@ -185,6 +189,7 @@ def _common(draft: Draft, origin: Origin) -> DesiredWorkspace:
         kind=workspace.kind,
         workspace=workspace,
         origin=origin,
+        gpus=pool.count * pool.gpus_per_node,
         pool=pool,
         mirror=mirror(draft, origin.path, origin.commit),
         config=(),

@@ -9,6 +9,7 @@ from ..model.names import WorkspaceId
 from ..model.plan import Applied, Failure, Hold, Plan, Step
 from ..model.status import Condition, Phase, WorkspaceStatus
 from ..model.world import Desired, DesiredWorkspace, Observed, ObservedWorkspace
+from . import operator
 from .tuning_life import artifact_of
 
 _Item = TypeVar("_Item", Hold, Failure, Step)
@@ -26,7 +27,8 @@ _HOLD_PHASES: Mapping[str, Phase] = {
     "WorkloadNotReady": "Deploying",
     "OperatorPending": "Deploying",
     "Verifying": "Deploying",
-    "CrdMissing": "Waiting",
+    "WaitingForConfig": "Waiting",
+    "WorkspaceTuningJobStatusFailed": "Failed",
     "Unavailable": "Waiting",
 }
 _HARMLESS = frozenset(
@@ -106,7 +108,9 @@ def _status(said: _Said, desired: Desired) -> WorkspaceStatus:
 
 
 def _declared(status: WorkspaceStatus, want: DesiredWorkspace, seen: ObservedWorkspace) -> WorkspaceStatus:
-    serves = want.kind == "inference" and any(s.key in seen.objects for s in want.services)
+    if want.workload is None:
+        status = replace(status, nodes=operator.nodes(seen))
+        status = replace(status, gpus=want.gpus if status.nodes else 0)
     unchanged = seen.mirror is not None and seen.mirror.spec == want.mirror.spec
     recorded = seen.mirror.annotation(names.COMMIT) if seen.mirror is not None and unchanged else ""
     return replace(
@@ -114,10 +118,19 @@ def _declared(status: WorkspaceStatus, want: DesiredWorkspace, seen: ObservedWor
         commit=recorded or want.origin.commit,
         path=want.origin.path,
         line=want.origin.line,
-        instance_type=want.pool.instance_type if want.pool else "",
-        endpoint=f"http://{want.id.name}.{want.id.namespace}.svc/chat" if serves else "",
+        instance_type=want.workspace.instance_type,
+        endpoint=f"http://{want.id.name}.{want.id.namespace}.svc/chat" if _serves(want, seen) else "",
         artifact=artifact_of(want, seen) if want.kind == "tuning" else None,
     )
+
+
+def _serves(want: DesiredWorkspace, seen: ObservedWorkspace) -> bool:
+    """Whether there is a Service to ask; the operator makes it with the workload."""
+    if want.kind == "tuning":
+        return False
+    if want.workload is None:
+        return operator.is_true(seen, "InferenceReady")
+    return any(s.key in seen.objects for s in want.services)
 
 
 def _verdict(said: _Said) -> tuple[Phase, str, str]:
@@ -173,14 +186,16 @@ def _conditions(said: _Said, phase: Phase, reason: str, message: str) -> tuple[C
     """Kaito's condition types, in the meaning of its docs; both names of the final one."""
     over = phase in ("Ready", "Succeeded")
     verdict = (reason, message)
+    final = [_condition(t, over, verdict, reason) for t in ("WorkspaceReady", "WorkspaceSucceeded")]
+    if said.want is not None and said.want.workload is None:
+        return (*operator.conditions(said.seen), *final)
     found = [_condition("ResourceReady", over or _nodes_ready(said), verdict, "NodesReady")]
     if said.want is not None and said.want.kind == "tuning":
         started = over or any(k.kind == "Job" for k in said.seen.objects)
         found.append(_condition("JobStarted", started, verdict, "JobStarted"))
     else:
         found.append(_condition("InferenceReady", over, verdict, "InferenceServing"))
-    found += [_condition(t, over, verdict, reason) for t in ("WorkspaceReady", "WorkspaceSucceeded")]
-    return tuple(found)
+    return (*found, *final)
 
 
 def _nodes_ready(said: _Said) -> bool:

@@ -2,17 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from ..model import globs, names
 from ..model.names import WorkspaceId
 from ..model.settings import Tenant
 from ..model.world import DesiredWorkspace
+from . import pod_security
+
+_SHOWN = 5
+"""Breaches of Pod Security that one refusal lists."""
 
 Workspaces = Mapping[WorkspaceId, DesiredWorkspace]
 
 
 def tenancy(workspaces: Workspaces, tenants: tuple[Tenant, ...]) -> Workspaces:
-    """Fills in `refused`, `impersonate` and `drift`. Without a table there is one tenant that may do all.
+    """Fills in `refused`, `impersonate` and `drift`. Without a table there is one tenant that may do all,
+    but for what Pod Security `restricted` forbids in a pod template: that is forbidden to every tenant.
 
     GPUs are counted in order of identity, so that the same declarations always refuse the same ones.
     """
@@ -24,7 +30,7 @@ def _placed(want: DesiredWorkspace, tenants: tuple[Tenant, ...], used: dict[str,
     reported = want.workspace.metadata.annotations.get(names.DRIFT) == "report"
     chosen = replace(want, drift="report") if reported else want
     if not tenants:
-        return chosen
+        return replace(chosen, refused=refused) if (refused := _insecure(want)) else chosen
     tenant = next((t for t in tenants if _covers(t, want)), None)
     if tenant is None:
         return replace(chosen, refused=f"no tenant may declare {want.id} in {want.origin.path}")
@@ -48,4 +54,21 @@ def _breach(tenant: Tenant, want: DesiredWorkspace, used: int) -> str:
         return f"tenant {tenant.name} may not use {kind}; allowed: {', '.join(allowed)}"
     if tenant.max_gpus is not None and used + want.gpus > tenant.max_gpus:
         return f"tenant {tenant.name} may use {tenant.max_gpus} GPUs; this would make {used + want.gpus}"
-    return ""
+    if _template(want) is not None and not tenant.pod_templates:
+        return f"tenant {tenant.name} may not bring a pod template (inference.template); name a preset"
+    return _insecure(want)
+
+
+def _template(want: DesiredWorkspace) -> dict[str, Any] | None:
+    inference = want.workspace.inference
+    return inference.template if inference is not None else None
+
+
+def _insecure(want: DesiredWorkspace) -> str:
+    """What its pod template does that nobody may."""
+    found = pod_security.breaches(_template(want) or {})
+    if not found:
+        return ""
+    listed = "; ".join(f"inference.template.{breach}" for breach in found[:_SHOWN])
+    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return f"Pod Security restricted: {listed}{more}"

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from ..model.plan import DeletePool, Hold, Step
 from ..model.world import Artifact, DesiredWorkspace, ObservedWorkspace
+from . import operator
 from .case import Case
 from .compare import compare
 from .readiness import job_finished
@@ -19,10 +20,12 @@ def artifact_of(want: DesiredWorkspace, seen: ObservedWorkspace) -> Artifact | N
     Known from the finished Job's pod, later from the status of the Workspace object, so neither
     the Job nor its pod must stay.
     """
+    if want.workload is None:
+        return operator.artifact(want, seen)
     if is_recorded(want, seen):
         return _artifact(want, _recorded(seen))
-    live = seen.objects.get(want.workload.key) if want.workload else None
-    if live is None or live.spec != (want.workload and want.workload.spec):
+    live = seen.objects.get(want.workload.key)
+    if live is None or live.spec != want.workload.spec:
         return None
     if job_finished(live.manifest) != "Complete":
         return None

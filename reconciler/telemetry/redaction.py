@@ -4,7 +4,7 @@ import re
 from urllib.parse import quote
 
 MASK = "***"
-_SHORTEST = 4
+_SHORTEST = 8
 """Characters: masking shorter secrets would garble everything else."""
 
 _SUSPECT = re.compile(

@@ -31,19 +31,19 @@ NAMESPACE = "ai"
 class Bed:
     """Made by the `bed` fixture. `writes` lists every write that a server took, but for the lease."""
 
-    def __init__(self, root: Path, speed: Speed = INSTANT) -> None:
+    def __init__(self, root: Path, speed: Speed = INSTANT, operator: str | None = None) -> None:
         self.root = root
         self.writes: list[str] = []
         self.kill_after: int | None = None
         self.settings: dict = {}
         self.daemon: asyncio.subprocess.Process | None = None
         self.port = 0
-        self._speed = speed
+        self._options = Options(speed=speed, operator=operator)
 
     async def start(self) -> None:
         if shutil.which("git") is None:
             pytest.skip("needs the git program")
-        self.world = await serve(self.root / "world", Options(speed=self._speed))
+        self.world = await serve(self.root / "world", self._options)
         at = self.world.addresses()
         git_host, _, git_path = at.git.removeprefix("http://").partition("/")
         self.api = Proxy(self.world.api.url, self._wrote)

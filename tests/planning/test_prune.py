@@ -67,7 +67,7 @@ STAGES = {
     "the Workspace object last": (everything(GONE, objects={}, pools=()), ["DeleteObject Workspace"]),
     "the Workspace object is going": (
         ObservedWorkspace(GONE.id, mirror=deleting(mirror_of(GONE))),
-        [],
+        ["hold Deleting"],
     ),
     "a pool whose Workspace object is lost": (
         ObservedWorkspace(GONE.id, pools=POOLS),

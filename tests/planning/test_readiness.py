@@ -91,7 +91,7 @@ ERAS = {
     "until v0.3.0, ready": ([DEPLOYED, {"type": "WorkspaceReady", "status": "True"}], [], None),
     "still working": (
         [{"type": "WorkspaceSucceeded", "status": "False", "reason": "workspacePending", "message": "nodes"}],
-        ["WorkspacePending"],
+        ["OperatorPending"],
         True,
     ),
     "failed, and an earlier condition says why": (
