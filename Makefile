@@ -6,7 +6,7 @@ ARGS ?=
 KEEP ?=
 WORKERS ?= 2
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check wheel bench clean
 
 demo: $(VENV)/.run
 	$(BIN)/reconciler demo $(if $(KEEP),--keep)
@@ -23,6 +23,14 @@ check: $(VENV)/.check
 
 bench: $(VENV)/.test
 	$(BIN)/python -m pytest tests/benchmarks/bench_*.py -q -s $(ARGS)
+
+# The built wheel in an empty environment, run from another folder.
+wheel: $(VENV)/bin/python
+	rm -rf build/wheel && mkdir -p build/wheel/elsewhere
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/python -m pip install --quiet --disable-pip-version-check build/wheel/*.whl
+	cd build/wheel/elsewhere && ../venv/bin/reconciler demo --fast
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -41,4 +49,4 @@ $(VENV)/.check: pyproject.toml $(VENV)/.test
 	touch $@
 
 clean:
-	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) build .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -172,7 +172,7 @@ class SmallWorld:
         assert self.desired is not None
         world = self.observed()
         before, slices = self._before
-        now = {id: (seen, _manifests(seen)) for id, seen in world.workspaces.items()}
+        now = {id: (seen, _manifests(seen), self._made(id, world)) for id, seen in world.workspaces.items()}
         marked = {id for id in now.keys() | slices.keys() if now.get(id) != slices.get(id)}
         marked |= changed_between(before, self.desired) | (
             world.fleet.keys() - self.desired.workspaces.keys()
@@ -189,6 +189,11 @@ class SmallWorld:
             h.workspace: self.now + h.recheck_after for h in all_of_it.holds if h.recheck_after is not None
         }
         return one, all_of_it, world
+
+    def _made(self, id: WorkspaceId, world: Observed) -> list[Artifact | None]:
+        """The artifacts it waits for: a new one marks those that need it."""
+        want = self.desired.workspaces.get(id) if self.desired is not None else None
+        return [world.artifacts.get(needed) for needed in sorted(want.needs)] if want is not None else []
 
     def _tell(self, plan: Plan, world: Observed, applied: Applied) -> None:
         assert self.desired is not None

@@ -222,7 +222,7 @@ def rerendered(found):
 
     def other(want):
         manifest = copied(want.workload.manifest)
-        place(manifest, "spec.template.spec.containers.0.image".split("."), "new:2")
+        place(manifest, ["spec", "template", "spec", "containers", "0", "image"], "new:2")
         manifest["metadata"]["annotations"][names.RENDER] = "other"
         workload = replace(want.workload, render="other", manifest=manifest)
         return replace(want, workload=workload)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 from builders import (
-    declared,
     context,
+    declared,
     desired,
     everything,
     live,

@@ -90,7 +90,9 @@ def test_a_named_configuration_is_part_of_the_content():
     assert one.mirror.spec != two.mirror.spec
 
 
-@pytest.mark.parametrize("other", [{}, {"c.yaml": config_yaml("c", "x", key="wrong.yaml")}], ids=["none", "wrong key"])
+@pytest.mark.parametrize(
+    "other", [{}, {"c.yaml": config_yaml("c", "x", key="wrong.yaml")}], ids=["none", "wrong key"]
+)
 def test_a_missing_configuration_is_a_problem(other):
     found = resolved({"t.yaml": tuning_yaml("t", config="c"), **other})
     (problem,) = found.invalid[ws("t")]
@@ -99,7 +101,9 @@ def test_a_missing_configuration_is_a_problem(other):
 
 def test_without_a_configuration_the_methods_default_is_used():
     plain = context(templates=(("qlora", "default"),))
-    assert wanted(tuning_yaml("t"), where=plain).config[0].manifest["data"]["training_config.yaml"] == "default"
+    assert (
+        wanted(tuning_yaml("t"), where=plain).config[0].manifest["data"]["training_config.yaml"] == "default"
+    )
 
 
 # --- between workspaces ----------------------------------------------------------------------------

@@ -1,7 +1,19 @@
 """What a tenant may declare, and what is refused with the rule it breaks."""
 
 import pytest
-from builders import A100, EIGHT, V100, context, declared, policy, observed, everything, wanted, workspace_yaml, ws
+from builders import (
+    A100,
+    EIGHT,
+    V100,
+    context,
+    declared,
+    everything,
+    observed,
+    policy,
+    wanted,
+    workspace_yaml,
+    ws,
+)
 
 from reconciler.model.settings import Tenant
 from reconciler.planning.resolve import resolve
@@ -49,7 +61,12 @@ RULES = {
         "team-a/x.yaml",
         "tenant a may use 7 GPUs; this would make 8",
     ),
-    "just enough GPUs": (tenant(max_gpus=8), workspace_yaml("chat", instance_type=EIGHT), "team-a/x.yaml", ""),
+    "just enough GPUs": (
+        tenant(max_gpus=8),
+        workspace_yaml("chat", instance_type=EIGHT),
+        "team-a/x.yaml",
+        "",
+    ),
 }
 
 

@@ -57,15 +57,9 @@ CASES = {
     "nothing ran yet": (ObservedWorkspace(WANT.id), ["ApplyObject Workspace", "CreatePool"]),
     "the job runs": (everything(WANT, Job=live(WANT.workload), pods=()), ["hold WorkloadNotReady"]),
     "just succeeded: the pool stays a while": (ended("succeeded", 299), ["hold Releasing"]),
-    "succeeded five minutes ago, recorded: the pool goes": (
-        ended("succeeded", 300, mirror=recorded()),
-        ["DeletePool"],
-    ),
-    "succeeded five minutes ago, only the pod knows the artifact": (
-        ended("succeeded", 300),
-        ["hold Releasing"],
-    ),
-    "half a minute later nobody will record it": (ended("succeeded", 331), ["DeletePool"]),
+    "succeeded five minutes ago: the pool goes": (ended("succeeded", 300, mirror=recorded()), ["DeletePool"]),
+    "succeeded five minutes ago, and nobody wrote it down yet": (ended("succeeded", 300), ["hold Releasing"]),
+    "the pod's report may still be on its way": (ended("succeeded", 1, pods=()), ["hold Verifying"]),
     "just failed": (ended("failed", 1799, Job=FAILED), ["hold Releasing", "hold TuningFailed"]),
     "failed half an hour ago": (ended("failed", 1800, Job=FAILED), ["DeletePool", "hold TuningFailed"]),
     "the pool is being deleted": (

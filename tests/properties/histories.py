@@ -48,7 +48,9 @@ kinds = st.sampled_from([A100, V100])
 
 def specs(name: str):
     serving = st.builds(Spec, st.just(name), kinds, st.integers(1, 2), st.sampled_from("xy"), st.booleans())
-    return st.one_of(serving, st.builds(Spec, st.just(name), kinds, method=st.sampled_from(["lora", "qlora"])))
+    return st.one_of(
+        serving, st.builds(Spec, st.just(name), kinds, method=st.sampled_from(["lora", "qlora"]))
+    )
 
 
 folders = st.sampled_from(["", "team/"])

@@ -4,9 +4,9 @@ These look at the world, not at the plan: a planner that never sees a difference
 """
 
 from builders import output_of, tuning_yaml, workspace_yaml, ws
-from histories import FREE, histories, live_through, texts, trees
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties.histories import FREE, histories, live_through, texts, trees
 from small_world import SmallWorld
 
 from reconciler.model import names

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from builders import policy
-from histories import ALL, FREE, histories, live_through
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties.histories import ALL, FREE, histories, live_through
 from small_world import SmallWorld
 
 from reconciler.model.plan import (
@@ -66,7 +66,9 @@ def assert_nodes_first(world: SmallWorld, step: Step, seen: Observed) -> None:
     if want.workload is None or step.action.object.key != want.workload.key:
         return
     mine = seen.workspaces[step.workspace]
-    fitting = {p.name for p in mine.pools if p.instance_type == want.pool.instance_type and p.state != "deleting"}
+    fitting = {
+        p.name for p in mine.pools if p.instance_type == want.pool.instance_type and p.state != "deleting"
+    }
     ready = [n for n in mine.nodes if n.pool in fitting and n.ready and n.gpus >= want.pool.gpus_per_node]
     assert len(ready) >= want.pool.count
 
