@@ -29,7 +29,7 @@ wheel: $(VENV)/bin/python
 	rm -rf build/wheel && mkdir -p build/wheel/elsewhere
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
 	$(PYTHON) -m venv build/wheel/venv
-	build/wheel/venv/bin/python -m pip install --quiet --disable-pip-version-check build/wheel/*.whl
+	build/wheel/venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check build/wheel/*.whl
 	cd build/wheel/elsewhere && ../venv/bin/reconciler demo --fast
 
 $(VENV)/bin/python:
@@ -37,15 +37,15 @@ $(VENV)/bin/python:
 
 # Each kind of use installs what it needs on top of the one before, once for each pyproject.toml.
 $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e .
 	touch $@
 
 $(VENV)/.test: pyproject.toml $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[test]'
 	touch $@
 
 $(VENV)/.check: pyproject.toml $(VENV)/.test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,check]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[test,check]'
 	touch $@
 
 clean:
