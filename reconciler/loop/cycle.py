@@ -15,6 +15,7 @@ from ..model.plan import Applied, Plan, Step
 from ..model.policy import Policy
 from ..model.status import WorkspaceStatus
 from ..model.world import Desired, Observed, Occupant
+from ..planning.contests import standing
 from ..planning.status import assess
 from .asked import Asked
 from .backoff import Backoff
@@ -62,6 +63,7 @@ class World:
 async def reconcile_once(
     world: World, desired: Desired, scope: Collection[WorkspaceId], now: float
 ) -> Report:
+    world.view.facts.breakers(world.ledger.breakers)
     observed = world.view.observed(scope, desired, now)
     plan, observed = await planned(world, desired, observed)
     applied = await execute(world, desired, observed, plan)
@@ -79,8 +81,23 @@ async def planned(world: World, desired: Desired, observed: Observed) -> tuple[P
         observed = await looked(world, observed, plan.looks)
         plan = world.planner.plan(desired, observed, policy)
     if world.may_write:
+        await note_contests(world, desired, observed)
         await world.ledger.publish(plan, observed.fleet, observed.now)
     return plan, observed
+
+
+async def note_contests(world: World, desired: Desired, observed: Observed) -> None:
+    """Breakers that opened or closed are written down before anything else is done or said."""
+    if "cluster" in observed.unseen:
+        return
+    after = world.policy.timing.contested_after
+    found = {
+        id: standing(desired.workspaces.get(id), seen, after)
+        for id, seen in observed.workspaces.items()
+        if id not in desired.invalid and (seen.corrections or id in world.ledger.breakers)
+    }
+    await world.ledger.contested(found)
+    world.view.facts.breakers(world.ledger.breakers)
 
 
 async def looked(world: World, observed: Observed, pairs: Collection[tuple[str, str]]) -> Observed:

@@ -1,6 +1,9 @@
-"""Memory that may be lost: since when something is so, what we put back, what this server drops."""
+"""Memory that may be lost: since when something is so, what we put back, what this server drops.
 
-from collections.abc import Iterator
+Breakers that stand open are not lost: the ledger keeps them, here is what planning is told.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -8,6 +11,7 @@ from ..model import names
 from ..model.names import ObjectKey, WorkspaceId
 from ..model.plan import ApplyObject, Step
 from ..model.world import Correction, Manifest, ObservedWorkspace
+from ..planning.contests import Breakers
 from ..planning.readiness import job_finished, live_ready
 
 
@@ -15,6 +19,7 @@ class Facts:
     def __init__(self) -> None:
         self._since: dict[WorkspaceId, dict[str, float]] = {}
         self._corrections: dict[WorkspaceId, dict[ObjectKey, tuple[Correction, ...]]] = {}
+        self._open: Mapping[WorkspaceId, Breakers] = {}
         self._dropped: dict[ObjectKey, tuple[str, frozenset[str]]] = {}
 
     def added_to(self, seen: ObservedWorkspace, now: float) -> ObservedWorkspace:
@@ -25,7 +30,31 @@ class Facts:
             self._since[seen.id] = since
         else:
             self._since.pop(seen.id, None)
-        return replace(seen, since=since, corrections=self._corrections.get(seen.id, {}))
+        return replace(seen, since=since, corrections=self._known_corrections(seen.id))
+
+    def _known_corrections(self, id: WorkspaceId) -> Breakers:
+        """What was put back; an open breaker counts, whoever opened it and when."""
+        past, open_ = self._corrections.get(id, {}), self._open.get(id, {})
+        if not open_:
+            return past
+        merged: dict[ObjectKey, tuple[Correction, ...]] = {**past, **open_}
+        for key in past.keys() & open_.keys():
+            fields = {c.field for c in open_[key]}
+            merged[key] = (*open_[key], *(c for c in past[key] if c.field not in fields))
+        return merged
+
+    def breakers(self, open_: Mapping[WorkspaceId, Breakers]) -> None:
+        """All that stand open now; fields whose breaker was closed are counted from nothing again."""
+        for id, was in self._open.items():
+            for key, corrections in was.items():
+                still = {c.field for c in open_.get(id, {}).get(key, ())}
+                self._uncount(id, key, {c.field for c in corrections} - still)
+        self._open = dict(open_)
+
+    def _uncount(self, id: WorkspaceId, key: ObjectKey, fields: set[str]) -> None:
+        past = self._corrections.get(id, {})
+        if key in past:
+            past[key] = tuple(c for c in past[key] if c.field not in fields)
 
     def corrected(self, step: Step) -> None:
         """Remembers the fields of a drift correction that was carried out."""

@@ -1,4 +1,4 @@
-"""What must outlive a cycle for the guards: published holds, acknowledgements, deletions done.
+"""What must outlive a cycle, and the process: published holds, acknowledgements, deletions done, contests.
 
 Kept in one ConfigMap, written only when it changes. Without a store (mode `observe`, tests) it is memory.
 """
@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from ..model import names
-from ..model.names import WorkspaceId
+from ..model.names import ObjectKey, WorkspaceId
 from ..model.plan import DeleteObject, DeletePool, Group, Plan, Step
 from ..model.policy import Deletion, Policy
-from ..model.world import Footprint
+from ..model.world import Correction, Footprint
+from ..planning import contests
+from ..planning.contests import Breakers
 
 ACK_LASTS = 86400.0
 """Seconds for which an acknowledgement lets its group through."""
@@ -43,6 +45,8 @@ class Ledger:
         self.published: dict[str, Published] = {}
         self._released: dict[str, float] = {}
         self._recent: list[Deletion] = []
+        self.breakers: dict[WorkspaceId, Breakers] = {}
+        """Contests that stand open."""
 
     async def load(self) -> None:
         said = await self._store.load() if self._store is not None else {}
@@ -52,6 +56,7 @@ class Ledger:
         self._recent = [
             Deletion(when, WorkspaceId.parse(id), gpus) for when, id, gpus in said.get("recent") or ()
         ]
+        self.breakers = _read_breakers(said.get("breakers") or ())
 
     def policy(self, base: Policy, now: float) -> Policy:
         """`base` with what people released and what was deleted lately."""
@@ -77,6 +82,8 @@ class Ledger:
         if group is None or at < group.since:
             return frozenset()
         self._released |= dict.fromkeys(group.members, at + ACK_LASTS)
+        for id in filter(None, map(contests.acknowledged, group.members)):
+            self.breakers.pop(id, None)
         await self._save()
         return frozenset(group.members)
 
@@ -85,6 +92,17 @@ class Ledger:
         """Where to begin looking for acknowledging commits; None while nothing is held."""
         oldest = min(self.published.values(), key=lambda p: p.since, default=None)
         return oldest.revision if oldest is not None else None
+
+    # --- contests
+
+    async def contested(self, found: Mapping[WorkspaceId, Breakers]) -> None:
+        """What stands open of these workspaces, nothing where nothing does; others stay as they are."""
+        changed = {id: now for id, now in found.items() if self.breakers.get(id, {}) != now}
+        if not changed:
+            return
+        merged = {**self.breakers, **changed}
+        self.breakers = {id: now for id, now in merged.items() if now}
+        await self._save()
 
     # --- deletions
 
@@ -110,7 +128,27 @@ class Ledger:
             return
         holds = {fp: asdict(p) for fp, p in self.published.items()}
         recent = [[d.when, str(d.workspace), d.gpus] for d in self._recent]
-        await self._store.save({"holds": holds, "released": self._released, "recent": recent})
+        said = {"holds": holds, "released": self._released, "recent": recent}
+        await self._store.save({**said, "breakers": _written_breakers(self.breakers)})
+
+
+def _written_breakers(breakers: Mapping[WorkspaceId, Breakers]) -> list[dict[str, Any]]:
+    return [
+        {"workspace": str(id), "object": list(key), **asdict(correction)}
+        for id, found in sorted(breakers.items())
+        for key, corrections in sorted(found.items())
+        for correction in corrections
+    ]
+
+
+def _read_breakers(said: Iterable[dict[str, Any]]) -> dict[WorkspaceId, Breakers]:
+    found: dict[WorkspaceId, dict[ObjectKey, tuple[Correction, ...]]] = {}
+    for line in said:
+        id, key = WorkspaceId.parse(line["workspace"]), ObjectKey(*line["object"])
+        correction = Correction(line["field"], line["manager"], line["spec"], line["count"])
+        of_id = found.setdefault(id, {})
+        of_id[key] = (*of_id.get(key, ()), correction)
+    return dict(found)
 
 
 def acknowledged(messages: Iterable[str]) -> list[str]:

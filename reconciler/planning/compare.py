@@ -8,6 +8,7 @@ from ..model.plan import ApplyObject, Change, DeleteObject, Hold, Step
 from ..model.world import Correction, DesiredObject, ObservedObject
 from . import drift
 from .case import Case
+from .contests import CONTESTED
 
 _BOOKKEEPING = (names.PATH, names.POOL, names.OWNER)
 """Annotations we keep up to date ourselves: a moved file, another pool or a ConfigMap's next owner
@@ -112,7 +113,7 @@ def _contested(
             continue
         who = change.manager or past.manager or "somebody"
         why = f"{want.key}: {change.field} was put back {past.count} times and {who} changed it again"
-        return case.hold("Contested", why)
+        return case.hold(CONTESTED, why)
     return None
 
 

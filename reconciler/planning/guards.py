@@ -24,6 +24,7 @@ from ..model.plan import (
 from ..model.policy import Policy
 from ..model.world import Desired, Observed
 from . import drift
+from .contests import contested
 from .prune import leaving
 
 Guard = Callable[[Plan, Desired, Observed, Policy], Plan]
@@ -212,4 +213,5 @@ GUARDS: tuple[Guard, ...] = (
     renderer_waves,
     spend,
     allowed_by_mode,
+    contested,
 )

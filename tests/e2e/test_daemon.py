@@ -238,7 +238,12 @@ async def test_a_restart_with_nothing_changed_writes_nothing(bed):
     await bed.run()
     bed.push({"a.yaml": inference("a"), "t.yaml": tuning("t")})
     await ready(bed, "a", "t")
-    await bed.until(lambda: _pools(bed, 1), "the tuning's pool to be released")
+
+    async def released():
+        told = (await bed.get("Workspace", "t"))["status"]
+        return await _pools(bed, 1) and not told.get("pool")
+
+    await bed.until(released, "the tuning's pool to be released, and that to be told")
     assert await bed.end() == 0
     before = len(bed.writes)
     bed.settings["timing"]["fullPassSeconds"] = 0.5
