@@ -115,6 +115,7 @@ class SmallWorld:
         self.statuses: dict[WorkspaceId, WorkspaceStatus] = {}
         self._remembered.clear()
         self._before: tuple[Desired | None, dict[WorkspaceId, Any]] = (None, {})
+        self._unseen_before: frozenset[str] = frozenset()
         self._due: dict[WorkspaceId, float] = {}
         self._pools_seen: dict[str, Pool] = {}
         self._objects_seen: dict[ObjectKey, Manifest] = {}
@@ -178,6 +179,9 @@ class SmallWorld:
             world.fleet.keys() - self.desired.workspaces.keys()
         )
         marked |= {id for id, due in self._due.items() if due <= self.now} if before else set()
+        if world.unseen != self._unseen_before:  # the daemon marks everything when a system comes or goes
+            marked |= now.keys() | self.desired.workspaces.keys()
+        self._unseen_before = world.unseen
         rules = self.ledger.policy(self.rules, self.now)
         part = replace(
             world, workspaces={id: world.workspaces.get(id) or ObservedWorkspace(id) for id in marked}
