@@ -189,9 +189,11 @@ class SmallWorld:
         one = self.planner.plan(self.desired, part, rules)
         all_of_it = guard(make_plan(self.desired, world, rules), self.desired, world, rules)
         self._before = (self.desired, now)
-        self._due = {
-            h.workspace: self.now + h.recheck_after for h in all_of_it.holds if h.recheck_after is not None
-        }
+        self._due = {}
+        for hold in all_of_it.holds:
+            if hold.recheck_after is not None:
+                due = self.now + hold.recheck_after
+                self._due[hold.workspace] = min(due, self._due.get(hold.workspace, due))
         return one, all_of_it, world
 
     def _made(self, id: WorkspaceId, world: Observed) -> list[Artifact | None]:
