@@ -16,6 +16,7 @@ from ..model.world import Desired, DesiredWorkspace
 from ..planning.manifests import Context
 from ..planning.resolve import Memo, resolve
 from ..provisioners import Provisioner
+from .conditions import SOURCE_UNREADABLE
 from .cycle import Report, World, reconcile_once
 from .ledger import acknowledged
 from .wakeups import Scope, Wakeups
@@ -97,9 +98,11 @@ class Daemon:
             if str(error) != self.source_error:
                 log.warning("source unreadable", reason=error.reason, message=str(error))
             self.source_error = str(error)
+            self.world.conditions.report(SOURCE_UNREADABLE, error.reason, str(error))
             telemetry.failed(error.reason)
             return
         self.source_error = ""
+        self.world.conditions.report(SOURCE_UNREADABLE, "", "")
         telemetry.source_read(declarations.revision)
         if self.desired is None or declarations.revision != self.desired.revision:
             await self._take(declarations)
