@@ -125,8 +125,18 @@ class Daemon:
         self._acknowledged_in = desired.revision
         if since is None:
             return
-        for fingerprint in acknowledged(await self._source.messages_since(since)):
+        try:
+            messages = await self._source.messages_since(since)
+        except ReconcilerError as error:
+            log.warning("acknowledgements not read", reason=error.reason, message=str(error))
+            asyncio.get_running_loop().call_later(error.retry_after or 30.0, self._acknowledgements_again)
+            return
+        for fingerprint in acknowledged(messages):
             await self.acknowledge(fingerprint)
+
+    def _acknowledgements_again(self) -> None:
+        self._acknowledged_in = ""
+        self.wakeups.resync()
 
     async def acknowledge(self, fingerprint: str) -> None:
         members = await self.world.ledger.acknowledge(fingerprint, time.time())
