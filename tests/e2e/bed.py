@@ -69,6 +69,11 @@ class Bed:
 
     # --- the daemon
 
+    @property
+    def kubeconfig(self) -> Path:
+        """For a person's own kubectl, past the proxies that count writes."""
+        return self.world.kubeconfig
+
     def _configure(self, git_url: str) -> None:
         kubeconfig = yaml.safe_load(self.world.kubeconfig.read_text())
         cluster = kubeconfig["clusters"][0]["cluster"]
