@@ -126,13 +126,11 @@ class Daemon:
         if since is None:
             return
         try:
-            messages = await self._source.messages_since(since)
-        except ReconcilerError as error:
-            log.warning("acknowledgements not read", reason=error.reason, message=str(error))
+            for fingerprint in acknowledged(await self._source.messages_since(since)):
+                await self.acknowledge(fingerprint)
+        except ReconcilerError as error:  # no reason to stop other work
+            log.warning("acknowledgements not taken", reason=error.reason, message=str(error))
             asyncio.get_running_loop().call_later(error.retry_after or 30.0, self._acknowledgements_again)
-            return
-        for fingerprint in acknowledged(messages):
-            await self.acknowledge(fingerprint)
 
     def _acknowledgements_again(self) -> None:
         self._acknowledged_in = ""
