@@ -23,6 +23,7 @@ from .cluster.state import StateStore
 from .config import Settings
 from .errors import ReconcilerError, Unavailable
 from .loop.asked import Asked
+from .loop.conditions import WRITE_BACK_BLOCKED, Conditions
 from .loop.cycle import World
 from .loop.daemon import Daemon
 from .loop.execute import Hands
@@ -192,7 +193,9 @@ class _Parts:
         )
         hands = Hands(client, view.cache, view.facts, drivers, crd(), finished=self.wakeups.mark)
         self.open.push_async_callback(hands.close)
-        return World(view, hands, ledger, Planner(), Publisher([]), policy)
+        conditions = Conditions(client if writes else None, self.settings.kubernetes.namespace)
+        self.open.push_async_callback(conditions.close)
+        return World(view, hands, ledger, Planner(), Publisher([]), policy, conditions=conditions)
 
     async def _publisher(self, client: Client, world: World, view: View) -> None:
         assert view.cache is not None
@@ -206,6 +209,7 @@ class _Parts:
                 view.cluster_id,
                 self.settings.status,
                 leaderless=self.settings.mode == "observe",
+                on_blocked=partial(world.conditions.report, WRITE_BACK_BLOCKED),
             )
             await status_ref.start()
             self.open.push_async_callback(status_ref.close)
@@ -227,6 +231,7 @@ class _Parts:
 
         async def lead() -> None:
             await _patiently(world.ledger.load)  # another process may have written it since
+            await _patiently(world.conditions.lead)
             world.may_write = leadership.held
             telemetry.leads(world.may_write)
             self.wakeups.mark_all()
@@ -237,6 +242,7 @@ class _Parts:
                 self.taking_over = asyncio.create_task(lead(), name="take over")
             else:
                 world.may_write = False
+                world.conditions.follow()
                 telemetry.leads(False)
 
         kubernetes = self.settings.kubernetes

@@ -1,11 +1,11 @@
 """The cluster as the commands see it: with a person's patience, and Workspace objects as statuses."""
 
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, get_args
 
-from ..errors import NotFound
+from ..errors import NotFound, NotPermitted
 from ..model import names
 from ..model.names import ObjectKey, WorkspaceId
 from ..model.settings import ClusterSettings
@@ -41,6 +41,16 @@ async def statuses(client: "Client") -> Statuses:
     except NotFound:
         raise NotFound(f"this cluster serves no {names.CRD_NAME}; is it the right one?") from None
     return {status.id: status for status in map(status_of, found)}
+
+
+async def conditions(client: "Client", namespace: str) -> list[Condition]:
+    """What the daemon in `namespace` says is wrong; nothing where this account may not read it."""
+    from ..cluster.state import StateStore
+    from ..loop.conditions import holding, restored
+
+    with suppress(NotPermitted):
+        return holding(restored((await StateStore(client, namespace).load()).get(names.CONDITIONS_ENTRY)))
+    return []
 
 
 async def live(client: "Client", id: WorkspaceId) -> Manifest:

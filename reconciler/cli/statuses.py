@@ -1,6 +1,5 @@
 """Where statuses come from: the cluster, or the status ref alone."""
 
-import asyncio
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,10 +87,6 @@ def reader(where: Ref, cache: Path) -> "StatusReader":
     from ..statusref import StatusReader
 
     return StatusReader(Branch(cache, where.url, where.name, where.credentials, GIT_SECONDS))
-
-
-def read_now(where: Place) -> Statuses:
-    return asyncio.run(read(where))
 
 
 def one_of(name: str, known: Statuses) -> WorkspaceStatus:

@@ -19,6 +19,7 @@ from ..planning.contests import standing
 from ..planning.status import assess
 from .asked import Asked
 from .backoff import Backoff
+from .conditions import Conditions
 from .execute import Hands
 from .ledger import Ledger
 from .planner import Planner
@@ -55,6 +56,7 @@ class World:
     rollout: Rollout = field(default_factory=Rollout)
     asked: Asked | None = None
     """Acknowledgements left in the cluster; None where nothing is written there."""
+    conditions: Conditions = field(default_factory=Conditions)
     may_write: bool = False
     """Whether this process holds the lease."""
     statuses: Statuses = field(default_factory=dict)

@@ -16,6 +16,7 @@ from ..model.world import Desired, DesiredWorkspace
 from ..planning.manifests import Context
 from ..planning.resolve import Memo, resolve
 from ..provisioners import Provisioner
+from .conditions import SOURCE_UNREADABLE
 from .cycle import Report, World, reconcile_once
 from .ledger import acknowledged
 from .wakeups import Scope, Wakeups
@@ -97,9 +98,11 @@ class Daemon:
             if str(error) != self.source_error:
                 log.warning("source unreadable", reason=error.reason, message=str(error))
             self.source_error = str(error)
+            self.world.conditions.report(SOURCE_UNREADABLE, error.reason, str(error))
             telemetry.failed(error.reason)
             return
         self.source_error = ""
+        self.world.conditions.report(SOURCE_UNREADABLE, "", "")
         telemetry.source_read(declarations.revision)
         if self.desired is None or declarations.revision != self.desired.revision:
             await self._take(declarations)
@@ -122,8 +125,16 @@ class Daemon:
         self._acknowledged_in = desired.revision
         if since is None:
             return
-        for fingerprint in acknowledged(await self._source.messages_since(since)):
-            await self.acknowledge(fingerprint)
+        try:
+            for fingerprint in acknowledged(await self._source.messages_since(since)):
+                await self.acknowledge(fingerprint)
+        except ReconcilerError as error:  # no reason to stop other work
+            log.warning("acknowledgements not taken", reason=error.reason, message=str(error))
+            asyncio.get_running_loop().call_later(error.retry_after or 30.0, self._acknowledgements_again)
+
+    def _acknowledgements_again(self) -> None:
+        self._acknowledged_in = ""
+        self.wakeups.resync()
 
     async def acknowledge(self, fingerprint: str) -> None:
         members = await self.world.ledger.acknowledge(fingerprint, time.time())

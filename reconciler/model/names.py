@@ -46,6 +46,8 @@ DELIVERY_MARKS = (
 STATE_CONFIGMAP = "reconciler-state"
 LEASE = "reconciler"
 ACK_TRAILER = "Reconciler-Ack"
+CONDITIONS_ENTRY = "conditions"
+"""Entry of the state ConfigMap: what is wrong with the daemon's own surroundings."""
 ACK_ENTRY = "ack."
 """Before a fingerprint: the entry of the state ConfigMap by which `reconciler ack` asks."""
 

@@ -29,6 +29,10 @@ class Commit:
     message: str
 
 
+DEPTHS = (50, 1000)
+"""How many commits of history are fetched, one after the other, in search of one that is not here."""
+
+
 class Mirror:
     """A bare, disposable copy of one ref of one repository; or a view of a local repository."""
 
@@ -81,11 +85,21 @@ class Mirror:
             return content
 
     def commits(self, new: str, hide: str | None, limit: int = 1000) -> list[Commit]:
-        """Commits reachable from `new` but not from `hide`, newest first, as far as they are here."""
+        """Commits reachable from `new` but not from `hide`, newest first; without `hide`, those at hand.
+
+        For a `hide` that is not here, older history is fetched. Where it is nowhere, as after a force
+        push, only `new` is known to be newer. Raises what a fetch raises.
+        """
+        for depth in DEPTHS:
+            if hide is None or self.has(hide):
+                break
+            self._store.deepen(depth)
         with self._store.objects() as repo:
             walker = repo.walk(new, SortMode.TOPOLOGICAL | SortMode.TIME)
             if hide is not None and hide in repo:
                 walker.hide(hide)
+            elif hide is not None:
+                limit = 1
             return [_commit(found) for found in islice(walker, limit)]
 
 

@@ -83,7 +83,7 @@ class Remote:
         message = redacted(f"{ref}: {callbacks.rejected[ref]}" + (f" ({said})" if said else ""))
         if _OVERTAKEN.search(callbacks.rejected[ref]):
             return LeaseLost(message)
-        return PushRejected(message)
+        return PushRejected(f"{message}; allow this account to create and to move that ref")
 
     def _proxy(self) -> bool | None:
         """The environment's proxy, for https only: libgit2 cannot speak plain http through one."""

@@ -26,6 +26,7 @@ MAX_PACKS = 200
 MAX_LOOSE = 20_000
 _TIP = "refs/reconciler/tip"
 _HELD = "refs/reconciler/held"
+_PAST = "refs/reconciler/past"
 _SOURCE = "reconciler.source"
 
 
@@ -37,6 +38,10 @@ class Store(Protocol):
 
     def fetch(self) -> str | None:
         """The commit the ref is at now, with its objects at hand; None where there is no such ref."""
+        ...
+
+    def deepen(self, depth: int) -> None:
+        """Makes at least this many commits of the ref's history be at hand, where the server has them."""
         ...
 
     def objects(self) -> AbstractContextManager[pygit2.Repository]:
@@ -67,6 +72,9 @@ class LocalStore:
         with self.objects() as repo:
             return tip_of(repo, self.ref)
 
+    def deepen(self, depth: int) -> None:
+        """All there is is here."""
+
     @contextmanager
     def objects(self) -> Iterator[pygit2.Repository]:
         isolate()
@@ -87,6 +95,7 @@ class CachedStore:
         self._remote = remote
         self._source = hashlib.sha256(f"{remote.url}\n{self.ref}".encode()).hexdigest()
         self._suspect = False
+        self._depth = 1
         self._repo: pygit2.Repository | None = None
         self._reading = threading.RLock()
         self._fetching = threading.Lock()
@@ -99,6 +108,17 @@ class CachedStore:
             except Damaged:
                 self._discard()
                 return self._fetched()
+
+    def deepen(self, depth: int) -> None:
+        isolate()
+        with self._fetching:
+            with self._at_home():
+                repo = self._ready()
+                known = self._depth >= depth or not repo.is_shallow
+            if not known:
+                self._remote.fetch(repo, f"+{self.ref}:{_PAST}", depth)
+                with self._reading:
+                    self._repo, self._depth = None, depth  # opened anew, to see beyond the old end
 
     @contextmanager
     def objects(self) -> Iterator[pygit2.Repository]:
@@ -152,6 +172,7 @@ class CachedStore:
             self._repo = None
             shutil.rmtree(self.folder, ignore_errors=True)
         self._suspect = False
+        self._depth = 1
         self.rebuilds += 1
 
 

@@ -40,7 +40,7 @@ def differences(
     repo: pygit2.Repository, old: pygit2.Tree | None, new: pygit2.Tree | None, folder: str = ""
 ) -> Iterator[FileChange]:
     """Looks only into folders that differ. Keeps its own stack: a tree's depth is its author's choice."""
-    pending = [(old and old.id.raw, new and new.id.raw, f"{folder}/" if folder else "")]
+    pending = [(_id_of(old), _id_of(new), f"{folder}/" if folder else "")]
     while pending:
         before, after, prefix = pending.pop()
         if before == after:
@@ -50,6 +50,11 @@ def differences(
             if _is_leaf(was) or _is_leaf(now):
                 yield _file_change(path, was if _is_leaf(was) else None, now if _is_leaf(now) else None)
             pending.append((_folder_id(was), _folder_id(now), f"{path}/"))
+
+
+def _id_of(tree: pygit2.Tree | None) -> bytes | None:
+    """A tree with nothing in it is false, but is one."""
+    return tree.id.raw if tree is not None else None
 
 
 def subtree(tree: pygit2.Tree | None, folder: str) -> pygit2.Tree | None:

@@ -67,7 +67,7 @@ class GitSource:
                 yield
 
     async def messages_since(self, revision: str) -> Sequence[str]:
-        """Messages of the commits that came after `revision`, newest first, as far as they are here."""
+        """Messages of the commits that came after `revision`, newest first. May fetch older history."""
         if self.current is None:
             return []
         found = await asyncio.to_thread(self._mirror.commits, self.current.revision, revision)

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -19,6 +20,9 @@ from ..repo.writer import Branch
 from .writer import RefWriter, Result, Wanted
 
 log = structlog.get_logger(__name__)
+
+OnBlocked = Callable[[str, str], None]
+"""Told the reason and the message after each try; both are empty where nobody must act."""
 
 GATHER = 1.0
 """Seconds in which what happens together comes into one commit, urgent or not."""
@@ -61,8 +65,9 @@ class StatusRef:
     leaderless: bool = False
     retry: tuple[float, float] = (2.0, 60.0)
     """First and longest pause, in seconds, while the server cannot be reached."""
-    hold_down: tuple[float, float] = (30.0, 900.0)
+    hold_down: tuple[float, float] = (5.0, 900.0)
     """The same while the server refuses and somebody must act."""
+    on_blocked: OnBlocked = lambda reason, message: None
 
     def __post_init__(self) -> None:
         self.blocked = ""
@@ -212,6 +217,8 @@ class StatusRef:
         self.blocked = ""
         self._failures, self._rest_until = 0, 0.0
         telemetry.write_back_blocked("")
+        if taken.news:  # a look at the ref proves nothing
+            self.on_blocked("", "")
         if result == "written":
             self._last = asyncio.get_running_loop().time()
         else:
@@ -233,3 +240,5 @@ class StatusRef:
         self.blocked = said if must_act else ""
         telemetry.write_back(reason)
         telemetry.write_back_blocked(reason if must_act else "")
+        if must_act:
+            self.on_blocked(reason, text)

@@ -101,6 +101,29 @@ async def test_status_as_json_has_the_fields_of_the_status_ref(cli, cluster, set
     assert (found["path"], found["line"], found["commit"]) == ("workspaces/phi.yaml", 3, COMMIT)
 
 
+async def test_status_ends_with_what_is_wrong_with_the_daemon_itself(cli, cluster, client, settings):
+    since = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
+    blocked = {"status": "True", "reason": "NotPermitted", "message": "give it a token", "since": since}
+    over = {**blocked, "status": "False"}
+    said = {"SourceUnreadable": over, "WriteBackBlocked": blocked, "garbled": {"since": 3}}
+    await StateStore(client, "reconciler-system").save({names.CONDITIONS_ENTRY: said})
+    line = "! WriteBackBlocked since 5m: NotPermitted: give it a token"
+    outcome = await cli("status", "--config", settings())
+    assert outcome.out.splitlines()[4:] == [line]
+    outcome = await cli("status", "--config", settings(), "-o", "json")
+    assert len(json.loads(outcome.out)) == 3
+    assert outcome.err.splitlines() == [line]
+
+
+async def test_a_cluster_without_workspaces_tells_why_where_the_daemon_knows(cli, client, settings):
+    since = datetime.now(UTC).isoformat()
+    away = {"status": "True", "reason": "Unavailable", "message": "no answer", "since": since}
+    await StateStore(client, "reconciler-system").save({names.CONDITIONS_ENTRY: {"SourceUnreadable": away}})
+    outcome = await cli("status", "--config", settings())
+    assert outcome.code == 0
+    assert outcome.out.splitlines()[-1].startswith("! SourceUnreadable since ")
+
+
 async def test_a_bare_name_must_be_unique(cli, cluster, settings):
     outcome = await cli("status", "phi", "--config", settings())
     assert outcome.code == 1

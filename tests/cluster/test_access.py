@@ -1,4 +1,6 @@
+import shutil
 import ssl
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,8 +14,6 @@ from reconciler.cluster.client import Client
 from reconciler.errors import NotPermitted, Unavailable
 from reconciler.model.settings import ClusterSettings
 
-CERTIFICATE = Path(__file__).with_name("self-signed.pem")
-"""Key and certificate for 127.0.0.1, used nowhere else."""
 VERSION = {"gitVersion": "v1.32.0"}
 
 
@@ -112,10 +112,26 @@ async def test_a_revoked_token_is_not_permitted(tmp_path, script: Script):
 
 
 @pytest.fixture
-async def encrypted(script: Script) -> AsyncIterator[str]:
+def certificate(tmp_path: Path) -> Path:
+    """A new key and its certificate for 127.0.0.1, in one file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the program openssl, to make a certificate")
+    path = tmp_path / "self-signed.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2",
+         "-keyout", "key.pem", "-out", "certificate.pem"],
+        cwd=tmp_path, check=True, capture_output=True,
+    )  # fmt: skip
+    path.write_text((tmp_path / "key.pem").read_text() + (tmp_path / "certificate.pem").read_text())
+    return path
+
+
+@pytest.fixture
+async def encrypted(script: Script, certificate: Path) -> AsyncIterator[str]:
     """The scripted server's answers over TLS, with a certificate of its own making."""
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(CERTIFICATE)
+    tls.load_cert_chain(certificate)
     server = TestServer(web.Application(), scheme="https")
     server.app.router.add_route("*", "/{path:.*}", script.answer)
     await server.start_server(ssl=tls)
@@ -124,10 +140,10 @@ async def encrypted(script: Script) -> AsyncIterator[str]:
 
 
 async def test_a_certificate_of_the_kubeconfig_is_trusted_and_no_other(
-    tmp_path, script: Script, encrypted: str
+    tmp_path, script: Script, encrypted: str, certificate: Path
 ):
     script.reply(web.json_response(VERSION))
-    trusting = write_kubeconfig(tmp_path / "config", encrypted, **{"certificate-authority": str(CERTIFICATE)})
+    trusting = write_kubeconfig(tmp_path / "config", encrypted, **{"certificate-authority": str(certificate)})
     client = await Client.connect(ClusterSettings(kubeconfig=trusting), patience=QUICK)
     assert await client.get_raw("/version") == VERSION
     await client.close()

@@ -21,6 +21,7 @@ from reconciler.dev.clock import INSTANT, Speed
 from reconciler.dev.gitserver import run_git
 from reconciler.dev.serve import Options, serve
 from reconciler.errors import NotFound
+from reconciler.model import names
 from reconciler.model.names import ObjectKey
 from reconciler.model.settings import ClusterSettings
 
@@ -67,6 +68,11 @@ class Bed:
         await self.world.stop()
 
     # --- the daemon
+
+    @property
+    def kubeconfig(self) -> Path:
+        """For a person's own kubectl, past the proxies that count writes."""
+        return self.world.kubeconfig
 
     def _configure(self, git_url: str) -> None:
         kubeconfig = yaml.safe_load(self.world.kubeconfig.read_text())
@@ -146,6 +152,11 @@ class Bed:
         self._git("remote", "add", "origin", self.remote)
         self.push({"../README.md": "specs live in workspaces/"}, "Begin")
 
+    @property
+    def repository(self) -> Path:
+        """The bare repository on the Git server."""
+        return self.root / "world" / "git" / self.remote.rpartition("/")[2]
+
     def _git(self, *arguments: str) -> str:
         return run_git("-C", str(self.clone), "-c", "user.name=T", "-c", "user.email=t@e.x", *arguments)
 
@@ -187,6 +198,12 @@ class Bed:
 
     async def get(self, kind: str, name: str) -> dict | None:
         return await self.client.get(ObjectKey(kind, NAMESPACE, name))
+
+    async def condition(self, type: str) -> dict:
+        """What the daemon says of its own surroundings; empty where it never said it."""
+        found = await self.client.get(ObjectKey("ConfigMap", "reconciler-system", names.STATE_CONFIGMAP))
+        said = ((found or {}).get("data") or {}).get(names.CONDITIONS_ENTRY, "{}")
+        return json.loads(said).get(type, {})
 
     async def names(self, kind: str) -> set[str]:
         """Of all objects of a kind; none where the cluster does not serve it."""

@@ -1,5 +1,7 @@
 """What a platform engineer sees: pushes, mistakes, kubectl and crashes against a running daemon."""
 
+import shutil
+
 from e2e.bed import NAMESPACE, inference, tuning
 
 from reconciler.model import names
@@ -93,6 +95,24 @@ async def test_emptying_the_specs_folder_is_held_and_deletes_nothing(bed):
 
 
 async def test_a_mass_deletion_waits_for_an_acknowledging_commit(bed):
+    fingerprint = await held_deletion(bed)
+    assert await bed.names("Deployment") == set("abcdef")
+    bed.push({}, f"Yes, delete them\n\nReconciler-Ack: {fingerprint}")
+    await bed.until(lambda: only_f(bed), "the acknowledged deletion")
+
+
+async def test_an_acknowledgement_is_found_by_a_daemon_that_starts_with_nothing(bed):
+    fingerprint = await held_deletion(bed)
+    await bed.kill()
+    shutil.rmtree(bed.root / "cache")
+    bed.push({}, f"Yes, delete them\n\nReconciler-Ack: {fingerprint}")
+    bed.push({"../README.md": "one more commit"})
+    await bed.run()
+    await bed.until(lambda: only_f(bed), "the acknowledged deletion")
+
+
+async def held_deletion(bed):
+    """Five of six workspaces removed at once; the fingerprint of what is held."""
     await bed.run()
     bed.push({f"{n}.yaml": inference(n) for n in "abcdef"})
     await ready(bed, *"abcdef")
@@ -103,15 +123,11 @@ async def test_a_mass_deletion_waits_for_an_acknowledging_commit(bed):
 
     await bed.until(held, "the deletion to be held")
     message = (await bed.get("Workspace", "a"))["status"]["message"]
-    fingerprint = message.split("acknowledge ")[1].split(" ")[0]
-    assert await bed.names("Deployment") == set("abcdef")
+    return message.split("acknowledge ")[1].split(" ")[0]
 
-    bed.push({}, f"Yes, delete them\n\nReconciler-Ack: {fingerprint}")
 
-    async def gone():
-        return await bed.names("Workspace") == {"f"} and len(bed.pools()) == 1
-
-    await bed.until(gone, "the acknowledged deletion")
+async def only_f(bed):
+    return await bed.names("Workspace") == {"f"} and len(bed.pools()) == 1
 
 
 async def test_deleting_all_workspace_objects_leaves_every_pod_and_they_come_back(bed):

