@@ -1,6 +1,7 @@
 """A test bed: the development world in this process, the daemon in another, proxies between them."""
 
 import asyncio
+import hashlib
 import json
 import os
 import shutil
@@ -193,6 +194,14 @@ class Bed:
             return json.loads(self.status_file("index.json"))
         except RuntimeError:
             return {}
+
+    def told_of(self, name: str) -> str:
+        """The workspace's file on the status ref; empty while there is none."""
+        shard = hashlib.sha256(f"{NAMESPACE}/{name}".encode()).hexdigest()[:2]
+        try:
+            return self.status_file(f"status/{shard}/{NAMESPACE}.{name}.json")
+        except RuntimeError:
+            return ""
 
     # --- what is there
 

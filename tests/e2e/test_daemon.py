@@ -257,9 +257,9 @@ async def test_a_restart_with_nothing_changed_writes_nothing(bed):
 
     async def released():
         told = (await bed.get("Workspace", "t"))["status"]
-        return await _pools(bed, 1) and not told.get("pool")
+        return await _pools(bed, 1) and not told.get("pool") and '"gpus": 0' in bed.told_of("t")
 
-    await bed.until(released, "the tuning's pool to be released, and that to be told")
+    await bed.until(released, "the tuning's pool to be released, and that to be told everywhere")
     assert await bed.end() == 0
     before = len(bed.writes)
     bed.settings["timing"]["fullPassSeconds"] = 0.5
