@@ -71,7 +71,11 @@ async def first_push(bed):
     took = await pushed(bed, everything, all_ready, "everything to be ready")
     say(f"{NUMBER} workspaces: push to all ready", took, "nodes and pods simulated without delay")
     with open(f"/proc/{bed.daemon.pid}/status") as status:
-        print("".join(line for line in status if line.startswith(("VmRSS", "VmHWM"))), end="", flush=True)
+        peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    with open(f"/proc/{bed.daemon.pid}/stat") as stat:
+        used = sum(map(int, stat.read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+    world = sum(os.times()[:2])
+    print(f"{'':4}daemon {used:.0f} s CPU and {peak // 1024} MiB, development cluster {world:.0f} s CPU", flush=True)
 
 
 async def small_changes(bed):
