@@ -23,6 +23,4 @@ class Planner:
         said: list[Step | Hold] = [*cluster_steps(observed, policy)]
         for id in sorted(self._findings):
             said += self._findings[id]
-        return guard(
-            collect(desired.revision, said, observed, observed.workspaces), desired, observed, policy
-        )
+        return guard(collect(desired, said, observed, observed.workspaces), desired, observed, policy)

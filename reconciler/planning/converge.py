@@ -54,6 +54,9 @@ def _first_creation(case: Case) -> Iterator[Step | Hold]:
         if hold is not None:
             yield hold
             return
+    if taken := _taken_names(case):
+        yield from taken
+        return
     gate = list(pools.gate(case))
     yield from gate
     if gate:
@@ -64,6 +67,12 @@ def _first_creation(case: Case) -> Iterator[Step | Hold]:
         yield from found
         if _name_is_taken(live, found):
             return
+
+
+def _taken_names(case: Case) -> list[Hold]:
+    """Names of children that others hold, learnt before a pool is paid for."""
+    missing = (w for w in case.want.objects if w.key not in case.seen.objects)
+    return [f for wanted in missing for f in compare(case, wanted, None) if isinstance(f, Hold)]
 
 
 def _keep(case: Case) -> Iterator[Step | Hold]:

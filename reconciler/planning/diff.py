@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterable, Iterator
 
 from ..model.names import WorkspaceId
-from ..model.plan import ApplyObject, Hold, InstallCrd, Plan, Step
+from ..model.plan import ApplyObject, CreatePool, Hold, InstallCrd, Plan, Step
 from ..model.policy import Policy
 from ..model.world import Desired, Observed, ObservedWorkspace
 from .blockers import engine_conflict
@@ -20,7 +20,7 @@ def make_plan(desired: Desired, observed: Observed, policy: Policy) -> Plan:
     findings: list[Step | Hold] = list(cluster_steps(observed, policy))
     for id in sorted(observed.workspaces):
         findings += plan_one(id, desired, observed, policy)
-    return collect(desired.revision, findings, observed, observed.workspaces)
+    return collect(desired, findings, observed, observed.workspaces)
 
 
 def plan_one(id: WorkspaceId, desired: Desired, observed: Observed, policy: Policy) -> list[Step | Hold]:
@@ -36,9 +36,12 @@ def plan_one(id: WorkspaceId, desired: Desired, observed: Observed, policy: Poli
 
 
 def collect(
-    revision: str, findings: Iterable[Step | Hold], observed: Observed, scope: Container[WorkspaceId]
+    desired: Desired, findings: Iterable[Step | Hold], observed: Observed, scope: Container[WorkspaceId]
 ) -> Plan:
-    """Sorts findings into a plan; in `scope`, a creation under a name nobody looked up becomes a look."""
+    """Sorts findings into a plan; in `scope`, a creation under a name nobody looked up becomes a look.
+
+    A pool is such a creation too: nobody should pay for one only to learn that a name is taken.
+    """
     steps: list[Step] = []
     holds: list[Hold] = []
     looks: set[tuple[str, str]] = set()
@@ -46,19 +49,23 @@ def collect(
     for finding in findings:
         if isinstance(finding, Hold):
             holds.append(finding)
-        elif finding.workspace in scope and (look := _needed_look(finding, observed)) is not None:
-            looks.add(look)
+        elif finding.workspace in scope and (needed := _names(finding, desired) - observed.looked):
+            looks |= needed
             blind.add(finding.workspace)
         elif finding.workspace not in blind:
             steps.append(finding)
-    return Plan(revision, tuple(steps), tuple(holds), looks=frozenset(looks))
+    return Plan(desired.revision, tuple(steps), tuple(holds), looks=frozenset(looks))
 
 
-def _needed_look(step: Step, observed: Observed) -> tuple[str, str] | None:
-    if not isinstance(step.action, ApplyObject) or not step.action.creates:
-        return None
-    pair = (step.action.object.key.kind, step.action.object.key.namespace)
-    return None if pair in observed.looked else pair
+def _names(step: Step, desired: Desired) -> set[tuple[str, str]]:
+    """(kind, namespace) of the names this step takes, or will take in the end."""
+    match step.action:
+        case ApplyObject(wanted, _, True):
+            return {(wanted.key.kind, wanted.key.namespace)}
+        case CreatePool():
+            want = desired.workspaces.get(step.workspace)
+            return {(o.key.kind, o.key.namespace) for o in want.objects} if want is not None else set()
+    return set()
 
 
 def cluster_steps(observed: Observed, policy: Policy) -> Iterator[Step]:

@@ -75,7 +75,10 @@ async def first_push(bed):
     with open(f"/proc/{bed.daemon.pid}/stat") as stat:
         used = sum(map(int, stat.read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
     world = sum(os.times()[:2])
-    print(f"{'':4}daemon {used:.0f} s CPU and {peak // 1024} MiB, development cluster {world:.0f} s CPU", flush=True)
+    print(
+        f"{'':4}daemon {used:.0f} s CPU and {peak // 1024} MiB, development cluster {world:.0f} s CPU",
+        flush=True,
+    )
 
 
 async def small_changes(bed):

@@ -242,17 +242,23 @@ CASES = {
         {"occupants": {WANT.mirror.key: Occupant("", ("flux",), ("kustomize.toolkit.fluxcd.io/name=x",))}},
         ["hold DeliveredElsewhere"],
     ),
-    "a foreign Deployment of this name: no Service points at it": (
+    "a foreign Deployment of this name: no pool is paid for": (
+        WANT,
+        ObservedWorkspace(WANT.id),
+        {"occupants": {WANT.workload.key: Occupant("", ("helm",))}},
+        ["ApplyObject Workspace", "hold NotOurs"],
+    ),
+    "a foreign Deployment came while the nodes joined: nothing is created beside it": (
         WANT,
         starting(),
         {"occupants": {WANT.workload.key: Occupant("", ("helm",))}},
-        ["ApplyObject ConfigMap", "hold NotOurs"],
+        ["hold NotOurs"],
     ),
     "another workspace of ours holds the name": (
         WANT,
         starting(),
         {"occupants": {WANT.workload.key: Occupant("c1/ai/other", ())}},
-        ["ApplyObject ConfigMap", "hold NotOurs"],
+        ["hold NotOurs"],
     ),
     "our own object that the cache has not seen yet": (
         WANT,

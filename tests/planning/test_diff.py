@@ -13,15 +13,19 @@ FRESH = observed(ObservedWorkspace(WANT.id))
 BLIND = replace(FRESH, looked=frozenset())
 
 
-def test_a_name_is_looked_up_before_it_is_taken():
+CHILDREN = {("ConfigMap", "ai"), ("Deployment", "ai"), ("Service", "ai")}
+
+
+def test_a_name_is_looked_up_before_it_is_taken_or_a_pool_is_paid_for_it():
     plan = make_plan(desired(CHAT), BLIND, policy())
-    assert plan.looks == {("Workspace", "ai")}
+    assert plan.looks == {("Workspace", "ai")} | CHILDREN
     assert plan.steps == ()
 
 
 def test_a_look_is_for_one_kind_in_one_namespace():
     looked = replace(BLIND, looked=frozenset({("Workspace", "ml"), ("Service", "ai")}))
-    assert make_plan(desired(CHAT), looked, policy()).looks == {("Workspace", "ai")}
+    wanted_looks = {("Workspace", "ai")} | CHILDREN - {("Service", "ai")}
+    assert make_plan(desired(CHAT), looked, policy()).looks == wanted_looks
 
 
 def test_nothing_after_an_unknown_name_is_done_and_other_workspaces_go_on():

@@ -147,6 +147,18 @@ async def test_a_broken_file_is_remembered_by_what_it_last_declared(source: GitS
     assert (await source.refresh()).remembered == {}
 
 
+async def test_what_vanishes_as_a_file_breaks_may_have_moved_into_it(source: GitSource, remote: Repository):
+    remote.commit({"teams/a.yaml": "a", "teams/b.yaml": "b", "teams/c.yaml": "c"})
+    await source.refresh()
+    remote.commit({"teams/a.yaml": None, "teams/b.yaml": "?"})
+    both = {"teams/b.yaml": frozenset({WorkspaceId("other", "a"), WorkspaceId("other", "b")})}
+    assert (await source.refresh()).remembered == both
+    remote.commit({"teams/c.yaml": None})
+    assert (await source.refresh()).remembered == both
+    remote.commit({"teams/b.yaml": "a b"})
+    assert (await source.refresh()).remembered == {}
+
+
 REFUSED = {
     "a symbolic link": ("link.yaml", "symbolic link"),
     "a submodule": ("module.yaml", "submodule"),
