@@ -279,3 +279,17 @@ def _full_passes(seen):
 
 async def _pools(bed, number):
     return len(bed.pools()) == number
+
+
+async def test_a_local_repository_is_watched_and_its_status_ref_moved_in_place(bed):
+    """Nothing is pushed: all writes to Git happen in the repository itself."""
+    bed.settings["source"] |= {"url": str(bed.repository), "pollSeconds": 3600}
+    await bed.run()
+    bed.push({"a.yaml": inference("a")})
+    await ready(bed, "a")
+    await bed.until(lambda: _told(bed, {f"{NAMESPACE}/a": "Ready"}), "the status ref to tell of it")
+    assert not [line for line in bed.writes if "git-receive-pack" in line]
+
+
+async def _told(bed, phases):
+    return bed.index().get("workspaces") == phases
