@@ -11,7 +11,8 @@ from . import podspec
 from .manifests import Draft, child
 
 _DOWNLOADER_IMAGE = "curlimages/curl:8.11.1"
-_PUSH_SECRET = "/root/.docker"
+_DOCKER_CONFIG = "/root/.docker"
+"""In the container: where registry clients look for credentials, and Kaito mounts them since 0.4.5."""
 
 
 def content_key(draft: Draft, preset: Preset) -> str:
@@ -100,7 +101,7 @@ def _volumes(tuning: Tuning) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
         item = {"key": ".dockerconfigjson", "path": "config.json"}
         secret = {"secretName": tuning.output.image_push_secret, "items": [item]}
         volumes.append({"name": "push-secret", "secret": secret})
-        mounts.append({"name": "push-secret", "mountPath": _PUSH_SECRET, "readOnly": True})
+        mounts.append({"name": "push-secret", "mountPath": _DOCKER_CONFIG, "readOnly": True})
     return volumes, mounts
 
 
