@@ -19,7 +19,6 @@ from .model.finding import Path as Place
 from .model.settings import (
     ClusterSettings,
     Engine,
-    ImageSettings,
     Limits,
     Mode,
     Part,
@@ -55,7 +54,6 @@ class Settings(Part):
     timing: Timing = Timing()
     kubernetes: ClusterSettings = ClusterSettings()
     web: WebSettings = WebSettings()
-    images: ImageSettings = ImageSettings()
     cache: Path = Path("/var/cache/reconciler")
     """Copies of repositories; may be lost at any time."""
 

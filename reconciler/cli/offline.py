@@ -38,9 +38,7 @@ def context(settings: Settings | None) -> Context:
     if settings is None:
         return base
     driver = settings.provisioner.driver if settings.provisioner else ""
-    return replace(
-        base, engine=settings.engine, driver=driver, tenants=settings.tenants, images=settings.images
-    )
+    return replace(base, engine=settings.engine, driver=driver, tenants=settings.tenants)
 
 
 def planned(declarations: Declarations, settings: Settings | None) -> Proposal:

@@ -101,11 +101,3 @@ def pool_name(cluster_id: str, key: str, generation: int) -> str:
     """`r` and 11 base-32 characters: within AKS's 12 lower-case alphanumerics, starting with a letter."""
     digest = hashlib.sha256(f"{cluster_id}/{key}/{generation}".encode()).digest()
     return "r" + base64.b32encode(digest).decode().lower()[:11]
-
-
-def label_value(text: str) -> str:
-    """`text` as a label value: kept where it is one already (at most 63 characters), else cut and hashed."""
-    clean = text.replace("/", ".")
-    if len(clean) <= 63:
-        return clean
-    return f"{clean[:50]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -158,10 +158,3 @@ class WebSettings(Part):
     host: str = "0.0.0.0"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """0 takes a free port, printed at start."""
-
-
-class ImageSettings(Part):
-    """Where runtime images come from."""
-
-    repository: str | None = None
-    """Registry and path of this project's own runtime images; None: the published Kaito images."""

@@ -1,12 +1,12 @@
 """What all objects we write have in common: names, marks and fingerprints."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..model import names
 from ..model.catalogues import Catalogues
 from ..model.names import ObjectKey, WorkspaceId
-from ..model.settings import Engine, ImageSettings, Tenant
+from ..model.settings import Engine, Tenant
 from ..model.workspace import Workspace
 from ..model.world import DesiredObject, Manifest
 
@@ -30,7 +30,6 @@ class Context:
     engine: Engine = "native"
     driver: str = "simulated"
     tenants: tuple[Tenant, ...] = ()
-    images: ImageSettings = field(default_factory=ImageSettings)
     templates: tuple[tuple[str, str], ...] = ()
     """Default `training_config.yaml` by method."""
 

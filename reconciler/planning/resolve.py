@@ -16,7 +16,6 @@ from .delivered import configured
 from .manifests import Context, Draft, mirror
 from .tenancy import tenancy
 
-Configs = Mapping[tuple[str, str], str]
 Memo = dict[tuple[str, WorkspaceId, str, Origin], DesiredWorkspace | tuple[Problem, ...]]
 """The last tree's results by (blob, workspace, its configuration, origin); the context must stay the same."""
 
