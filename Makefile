@@ -6,7 +6,7 @@ ARGS ?=
 KEEP ?=
 WORKERS ?= 2
 
-.PHONY: demo test check wheel bench clean
+.PHONY: demo test check wheel bench schemas clean
 
 demo: $(VENV)/.run
 	$(BIN)/reconciler demo $(if $(KEEP),--keep)
@@ -23,6 +23,10 @@ check: $(VENV)/.check
 
 bench: $(VENV)/.test
 	$(BIN)/python -m pytest tests/benchmarks/bench_*.py -q -s $(ARGS)
+
+# The development API server's schemas, from the OpenAPI data of kubernetes-validate and defaults.yaml.
+schemas: $(VENV)/.test
+	$(BIN)/python -m tests.dev.api.kubernetes_schemas
 
 # The built wheel in an empty environment, run from another folder.
 wheel: $(VENV)/bin/python

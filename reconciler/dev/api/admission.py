@@ -14,7 +14,7 @@ from reconciler.dev.api.errors import ApiError, Cause, cause, invalid
 from reconciler.dev.api.fieldsets import duplicate
 from reconciler.dev.api.kinds import Resource
 from reconciler.dev.api.store import Object
-from reconciler.dev.api.validation import defaulted, pruned, violations
+from reconciler.dev.api.validation import defaulted, pruned, rule_violations, violations
 
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 LABEL_KEY = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
@@ -158,16 +158,18 @@ def _meaning(resource: Resource, obj: Object) -> Any:
 def settled(call: Call, old: Object, obj: Object) -> Object:
     """Defaults and checks that both creates and updates pass."""
     resource = call.resource
-    if resource.custom:
-        defaulted(obj, resource.type)
-    else:
+    defaulted(obj, resource.type)
+    if not resource.custom:
         builtins.complete(resource.plural, old, obj)
         if resource.plural == "customresourcedefinitions":
             crds.complete(obj)
     name = obj["metadata"].get("name", "")
     causes = list(_metadata_violations(obj["metadata"]))
     broken = list(violations(_without_managed_fields(obj), resource.type))
-    if not resource.custom:
+    if resource.custom:
+        if resource.type.guarded and not broken:
+            broken += rule_violations(obj, old or None, resource.type)
+    else:
         for found in broken:
             if found["reason"] == "FieldValueTypeInvalid":
                 raise ApiError(400, f"{_unhandled(resource)}: {found['field']}: {found['message']}")

@@ -1,6 +1,7 @@
 """What the real server adds to built-in objects and refuses to change, as far as clients notice."""
 
 import base64
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +11,10 @@ from reconciler.dev.api.errors import Cause, cause
 from reconciler.dev.api.store import Object
 
 Completion = Callable[[Object, Object], None]
-GENERATIONS = {"deployments", "replicasets", "statefulsets", "jobs", "customresourcedefinitions"}
+GENERATIONS = {
+    *("deployments", "replicasets", "statefulsets", "jobs"),
+    *("customresourcedefinitions", "poddisruptionbudgets", "endpointslices"),
+}
 
 
 def has_generation(plural: str) -> bool:
@@ -18,191 +22,127 @@ def has_generation(plural: str) -> bool:
 
 
 def complete(plural: str, old: Object, obj: Object) -> None:
-    """Fill in defaults, in place. `old` is empty for a create."""
+    """Fill in what depends on more than the schema's defaults, in place. `old` is empty for a create."""
     if plural in COMPLETIONS:
         COMPLETIONS[plural](old, obj)
+    elif plural in WORKLOADS:
+        WORKLOADS[plural](old, obj)
+        _pod_spec(obj["spec"]["template"]["spec"])
 
 
-def _fill(target: Object, **defaults: Any) -> None:
-    for name, value in defaults.items():
-        target.setdefault(name, value)
-
-
-ADMITTED = (
-    "tolerations",
-    "priority",
-    "preemptionPolicy",
-    "serviceAccountName",
-    "enableServiceLinks",
-    "nodeName",
-)
+ADMITTED = {
+    "tolerations": [
+        {
+            "key": f"node.kubernetes.io/{why}",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": 300,
+        }
+        for why in ("not-ready", "unreachable")
+    ],
+    "priority": 0,
+    "preemptionPolicy": "PreemptLowerPriority",
+    "serviceAccountName": "default",
+    "enableServiceLinks": True,
+}
+"""What admission adds to a new pod; later writes keep it."""
 
 
 def _pod(old: Object, obj: Object) -> None:
-    spec = obj.setdefault("spec", {})
-    if old:
-        _fill(spec, **{name: old["spec"][name] for name in ADMITTED if name in old["spec"]})
-    else:
-        _fill(spec, tolerations=[_eviction("not-ready"), _eviction("unreachable")])
-        _fill(spec, priority=0, preemptionPolicy="PreemptLowerPriority", serviceAccountName="default")
-        _fill(spec, enableServiceLinks=True)
-        obj.setdefault("status", {"phase": "Pending", "qosClass": _quality(spec)})
+    spec = obj["spec"]
+    known = old["spec"] if old else ADMITTED
+    for name in (*ADMITTED, "nodeName"):
+        if name in known:
+            spec.setdefault(name, copy.deepcopy(known[name]))
+    obj.setdefault("status", {"phase": "Pending", "qosClass": _quality(spec)})
     _pod_spec(spec)
 
 
-def _eviction(why: str) -> Object:
-    key = f"node.kubernetes.io/{why}"
-    return {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
-
-
 def _quality(spec: Object) -> str:
-    resources = [
-        c.get("resources") or {} for c in (*spec.get("containers", ()), *spec.get("initContainers", ()))
-    ]
+    containers = (*spec.get("containers", ()), *spec.get("initContainers", ()))
+    resources = [c.get("resources") or {} for c in containers]
     if not any(r.get("limits") or r.get("requests") for r in resources):
         return "BestEffort"
     exact = all(
-        r.get("limits") and {"cpu", "memory"} <= set(r["limits"]) and r.get("requests", {}) == r["limits"]
+        {"cpu", "memory"} <= set(r.get("limits", ())) and r.get("requests", r["limits"]) == r["limits"]
         for r in resources
     )
     return "Guaranteed" if exact else "Burstable"
 
 
 def _pod_spec(spec: Object) -> None:
-    _fill(spec, restartPolicy="Always", dnsPolicy="ClusterFirst", schedulerName="default-scheduler")
-    _fill(spec, terminationGracePeriodSeconds=30, securityContext={})
     if "serviceAccountName" in spec:
-        _fill(spec, serviceAccount=spec["serviceAccountName"])
+        spec.setdefault("serviceAccount", spec["serviceAccountName"])
     for container in (*spec.get("containers", ()), *spec.get("initContainers", ())):
         _container(container)
     for volume in spec.get("volumes", ()):
-        _volume(volume)
+        if set(volume) == {"name"}:
+            volume["emptyDir"] = {}
 
 
 def _container(container: Object) -> None:
     image = container.get("image", "")
     floating = "@" not in image and image.rpartition("/")[2].partition(":")[2] in ("", "latest")
-    _fill(container, imagePullPolicy="Always" if floating else "IfNotPresent", resources={})
-    _fill(container, terminationMessagePath="/dev/termination-log", terminationMessagePolicy="File")
-    for port in container.get("ports", ()):
-        _fill(port, protocol="TCP")
+    container.setdefault("imagePullPolicy", "Always" if floating else "IfNotPresent")
     for env in container.get("env", ()):
         if env.get("value") == "":
             del env["value"]
-        if "fieldRef" in env.get("valueFrom", {}):
-            _fill(env["valueFrom"]["fieldRef"], apiVersion="v1")
-    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
-        if name in container:
-            _probe(container[name])
     resources = container["resources"]
     for name, value in resources.get("limits", {}).items():
         resources.setdefault("requests", {}).setdefault(name, value)
 
 
-def _probe(probe: Object) -> None:
-    _fill(probe, timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3)
-    if "httpGet" in probe:
-        _fill(probe["httpGet"], path="/", scheme="HTTP")
-    if "grpc" in probe:
-        _fill(probe["grpc"], service="")
+def _rolling(field: str) -> Completion:
+    def complete(old: Object, obj: Object) -> None:
+        strategy = obj["spec"][field]
+        if strategy["type"] == "RollingUpdate" and "rollingUpdate" not in strategy:
+            strategy["rollingUpdate"] = copy.deepcopy(ROLLING[field])
+
+    return complete
 
 
-def _volume(volume: Object) -> None:
-    for source in ("secret", "configMap", "downwardAPI", "projected"):
-        if source in volume:
-            _fill(volume[source], defaultMode=420)
-    if "hostPath" in volume:
-        _fill(volume["hostPath"], type="")
-    if set(volume) == {"name"}:
-        volume["emptyDir"] = {}
-    for source_item in volume.get("projected", {}).get("sources", ()):
-        if "serviceAccountToken" in source_item:
-            _fill(source_item["serviceAccountToken"], expirationSeconds=3600)
-
-
-def _template(obj: Object) -> Object:
-    spec: Object = obj.setdefault("spec", {})
-    _pod_spec(spec.setdefault("template", {}).setdefault("spec", {}))
-    return spec
-
-
-def _deployment(old: Object, obj: Object) -> None:
-    spec = _template(obj)
-    _fill(spec, replicas=1, revisionHistoryLimit=10, progressDeadlineSeconds=600, strategy={})
-    strategy = spec["strategy"]
-    _fill(strategy, type="RollingUpdate")
-    if strategy["type"] == "RollingUpdate":
-        _fill(strategy, rollingUpdate={})
-        _fill(strategy["rollingUpdate"], maxSurge="25%", maxUnavailable="25%")
-    _fill(obj, status={})
-
-
-def _replica_set(old: Object, obj: Object) -> None:
-    spec = _template(obj)
-    _fill(spec, replicas=1)
-    _fill(obj, status={"replicas": 0})
+ROLLING: dict[str, Object] = {
+    "strategy": {"maxSurge": "25%", "maxUnavailable": "25%"},
+    "updateStrategy": {"partition": 0},
+}
 
 
 def _stateful_set(old: Object, obj: Object) -> None:
-    spec = _template(obj)
-    _fill(spec, replicas=1, revisionHistoryLimit=10, podManagementPolicy="OrderedReady", updateStrategy={})
-    _fill(spec, persistentVolumeClaimRetentionPolicy={"whenDeleted": "Retain", "whenScaled": "Retain"})
-    strategy = spec["updateStrategy"]
-    _fill(strategy, type="RollingUpdate")
-    if strategy["type"] == "RollingUpdate":
-        _fill(strategy, rollingUpdate={"partition": 0})
-    for claim in spec.get("volumeClaimTemplates", ()):
-        _fill(claim, apiVersion="v1", kind="PersistentVolumeClaim", status={"phase": "Pending"})
-        _fill(claim["spec"], volumeMode="Filesystem")
-    _fill(obj, status={"replicas": 0, "availableReplicas": 0})
+    _rolling("updateStrategy")(old, obj)
+    for claim in obj["spec"].get("volumeClaimTemplates", ()):
+        claim.update({"apiVersion": "v1", "kind": "PersistentVolumeClaim"})
 
 
 def _job(old: Object, obj: Object) -> None:
-    spec = _template(obj)
-    _fill(
-        spec,
-        backoffLimit=6,
-        completionMode="NonIndexed",
-        suspend=False,
-        podReplacementPolicy="TerminatingOrFailed",
-    )
-    if "completions" not in spec and "parallelism" not in spec:
-        _fill(spec, completions=1)
-    _fill(spec, parallelism=1)
+    spec = obj["spec"]
+    if not old and "completions" not in spec and spec["parallelism"] == 1:
+        spec["completions"] = 1
     if "podFailurePolicy" in spec:
         spec["podReplacementPolicy"] = "Failed"
+    labels = spec["template"].setdefault("metadata", {}).setdefault("labels", {})
     if not old and not spec.get("manualSelector"):
         uid, name = obj["metadata"]["uid"], obj["metadata"].get("name", "")
-        labels = spec["template"].setdefault("metadata", {}).setdefault("labels", {})
         for prefix in ("", "batch.kubernetes.io/"):
-            labels[prefix + "controller-uid"] = uid
-            labels[prefix + "job-name"] = name
+            labels.update({prefix + "controller-uid": uid, prefix + "job-name": name})
         spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
-    elif old:
-        _keep_generated(old["spec"], spec)
-    _fill(obj, status={})
-
-
-def _keep_generated(old: Object, spec: Object) -> None:
-    """A client that sends its own manifest again does not know the generated selector and labels."""
-    _fill(spec, selector=old.get("selector"))
-    labels = spec["template"].setdefault("metadata", {}).setdefault("labels", {})
-    for name, value in old["template"].get("metadata", {}).get("labels", {}).items():
-        if name.endswith(("controller-uid", "job-name")):
-            labels.setdefault(name, value)
+    elif old:  # a client that sends its own manifest again does not know what was generated
+        spec.setdefault("selector", old["spec"].get("selector"))
+        kept = old["spec"]["template"].get("metadata", {}).get("labels", {})
+        own = {k: v for k, v in kept.items() if k.endswith(("controller-uid", "job-name"))}
+        labels.update({**own, **labels})
 
 
 def _service(old: Object, obj: Object) -> None:
-    spec = obj.setdefault("spec", {})
-    _fill(spec, type="ClusterIP", sessionAffinity="None", internalTrafficPolicy="Cluster")
+    spec = obj["spec"]
     for port in spec.get("ports", ()):
-        _fill(port, protocol="TCP", targetPort=port.get("port"))
-    if spec["type"] != "ExternalName":
-        kept = old.get("spec", {}).get("clusterIP") if old else _address(obj["metadata"]["uid"])
-        if not spec.get("clusterIP"):
-            spec["clusterIP"] = kept
-        _fill(spec, clusterIPs=[spec["clusterIP"]], ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack")
-    _fill(obj, status={"loadBalancer": {}})
+        port.setdefault("targetPort", port.get("port"))
+    if spec["type"] == "ExternalName":
+        return
+    if not spec.get("clusterIP"):
+        spec["clusterIP"] = old["spec"].get("clusterIP") if old else _address(obj["metadata"]["uid"])
+    spec.setdefault("clusterIPs", [spec["clusterIP"]])
+    spec.setdefault("ipFamilies", ["IPv4"])
+    spec.setdefault("ipFamilyPolicy", "SingleStack")
 
 
 def _address(uid: str) -> str:
@@ -216,45 +156,24 @@ def _namespace(old: Object, obj: Object) -> None:
     metadata.setdefault("labels", {})["kubernetes.io/metadata.name"] = metadata.get("name", "")
     if not old:
         obj["spec"] = {"finalizers": ["kubernetes"]}
-    _fill(obj, status={"phase": "Active"})
-
-
-def _claim(old: Object, obj: Object) -> None:
-    _fill(obj.setdefault("spec", {}), volumeMode="Filesystem")
-    _fill(obj, status={"phase": "Pending"})
 
 
 def _secret(old: Object, obj: Object) -> None:
-    _fill(obj, type="Opaque")
-    plain = obj.pop("stringData", {})
-    for name, value in plain.items():
+    for name, value in obj.pop("stringData", {}).items():
         obj.setdefault("data", {})[name] = base64.b64encode(value.encode()).decode()
-
-
-def _node(old: Object, obj: Object) -> None:
-    _fill(obj, spec={}, status={})
-
-
-def _event(old: Object, obj: Object) -> None:
-    _fill(obj, source={}, firstTimestamp=None, lastTimestamp=None, eventTime=None)
-    _fill(obj, reportingComponent="", reportingInstance="")
-    for name in ("firstTimestamp", "lastTimestamp", "eventTime"):
-        if obj[name] is None:
-            del obj[name]
 
 
 COMPLETIONS: dict[str, Completion] = {
     "pods": _pod,
-    "deployments": _deployment,
-    "replicasets": _replica_set,
-    "statefulsets": _stateful_set,
-    "jobs": _job,
     "services": _service,
     "namespaces": _namespace,
-    "persistentvolumeclaims": _claim,
     "secrets": _secret,
-    "nodes": _node,
-    "events": _event,
+}
+WORKLOADS: dict[str, Completion] = {
+    "deployments": _rolling("strategy"),
+    "replicasets": lambda old, obj: None,
+    "statefulsets": _stateful_set,
+    "jobs": _job,
 }
 
 IMMUTABLE: dict[str, tuple[str, ...]] = {

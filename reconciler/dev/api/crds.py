@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from reconciler.dev.api.errors import Cause, cause
+from reconciler.dev.api.errors import ApiError, Cause, cause
+from reconciler.dev.api.schema import custom_type
 from reconciler.dev.api.store import Object
 
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
@@ -62,10 +63,8 @@ def _violations(old: Object, crd: Object) -> Iterator[Cause]:
         message = f'Unsupported value: "{spec.get("scope")}": supported values: "Cluster", "Namespaced"'
         yield cause("FieldValueNotSupported", "spec.scope", message)
     if spec["conversion"].get("strategy") != "None":
-        yield cause(
-            "FieldValueNotSupported",
-            "spec.conversion.strategy",
-            "Unsupported value: only None is served here",
+        raise ApiError(
+            501, "conversion webhooks are not called by this development server: use strategy None"
         )
     for index, version in enumerate(versions):
         schema = (version.get("schema") or {}).get("openAPIV3Schema")
@@ -74,5 +73,14 @@ def _violations(old: Object, crd: Object) -> Iterator[Cause]:
             yield cause("FieldValueRequired", where, "Required value: schemas are required")
         elif schema.get("type") != "object":
             yield cause("FieldValueInvalid", f"{where}.type", "Invalid value: must be object at the root")
+        else:
+            yield from _rule_violations(schema, where)
     if old and old["spec"].get("scope") != spec.get("scope"):
         yield cause("FieldValueInvalid", "spec.scope", "Invalid value: field is immutable")
+
+
+def _rule_violations(schema: Object, where: str) -> Iterator[Cause]:
+    try:
+        _ = custom_type(schema).guarded
+    except ValueError as error:
+        yield cause("FieldValueInvalid", f"{where}.x-kubernetes-validations", f"Invalid value: {error}")

@@ -37,6 +37,8 @@ def reply(request: web.BaseRequest, path: str, body: bytes, server: Discovered) 
         return Reply(
             orjson.dumps(_aggregated(registry, core=path == "/api")), headers={"Content-Type": AGGREGATED}
         )
+    if path == "/openapi/v2":
+        raise ApiError(501, "OpenAPI v2 is not served by this development server: read /openapi/v3")
     found = _document(path, registry, server.version)
     if found is None:
         raise ApiError(404, "the server could not find the requested resource")

@@ -7,8 +7,6 @@ from typing import Any
 from reconciler.dev.api.schema import META, Type, builtin, custom_type
 from reconciler.dev.api.store import ResourceKey
 
-CORE = "io.k8s.api.core.v1."
-EXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
 CONDITIONAL = ("leases", "namespaces", "serviceaccounts", "customresourcedefinitions")
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -55,60 +53,53 @@ class Resource:
         return "status" in self.subresources
 
 
-def _core(plural: str, kind: str, *short: str, **more: Any) -> Resource:
-    return _builtin("", plural, kind, CORE + kind, short, **more)
+KINDS: tuple[tuple[str, str, str, str, str], ...] = (
+    ("", "namespaces", "Namespace", "ns", "cluster status"),
+    ("", "configmaps", "ConfigMap", "cm", ""),
+    ("", "secrets", "Secret", "", ""),
+    ("", "services", "Service", "svc", "status all"),
+    ("", "serviceaccounts", "ServiceAccount", "sa", ""),
+    ("", "nodes", "Node", "no", "cluster status"),
+    ("", "pods", "Pod", "po", "status log all"),
+    ("", "events", "Event", "ev", ""),
+    ("", "persistentvolumeclaims", "PersistentVolumeClaim", "pvc", "status"),
+    ("coordination.k8s.io", "leases", "Lease", "", ""),
+    ("discovery.k8s.io", "endpointslices", "EndpointSlice", "", ""),
+    ("policy", "poddisruptionbudgets", "PodDisruptionBudget", "pdb", "status"),
+    ("apps", "deployments", "Deployment", "deploy", "status all"),
+    ("apps", "replicasets", "ReplicaSet", "rs", "status all"),
+    ("apps", "statefulsets", "StatefulSet", "sts", "status all"),
+    ("batch", "jobs", "Job", "", "status all"),
+    (
+        *("apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition"),
+        *("crd crds", "cluster status api-extensions"),
+    ),
+)
+"""Group, plural, kind, short names and traits: scope, subresources, categories. All are v1."""
 
 
-def _builtin(
-    group: str, plural: str, kind: str, definition: str, short: tuple[str, ...] = (), **more: Any
-) -> Resource:
+def builtins() -> list[Resource]:
+    return [_builtin(*row) for row in KINDS]
+
+
+def _builtin(group: str, plural: str, kind: str, short: str, told: str) -> Resource:
+    traits = set(told.split())
+    package = f"io.k8s.api.{group.partition('.')[0] or 'core'}.v1."
+    if group == "apiextensions.k8s.io":
+        package = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
     return Resource(
         group=group,
         version="v1",
         plural=plural,
         kind=kind,
-        type=builtin().named(definition),
+        type=builtin().named(package + kind),
+        namespaced="cluster" not in traits,
         singular=kind.lower(),
-        short_names=short,
-        definition=definition,
-        **more,
+        short_names=tuple(short.split()),
+        categories=tuple(sorted(traits & {"all", "api-extensions"})),
+        subresources=tuple(sorted(traits & {"status", "log"}, reverse=True)),
+        definition=package + kind,
     )
-
-
-def builtins() -> list[Resource]:
-    apps, batch = "io.k8s.api.apps.v1.", "io.k8s.api.batch.v1."
-    status, everything = ("status",), ("all",)
-    return [
-        _core("namespaces", "Namespace", "ns", namespaced=False, subresources=status),
-        _core("configmaps", "ConfigMap", "cm"),
-        _core("secrets", "Secret"),
-        _core("services", "Service", "svc", subresources=status, categories=everything),
-        _core("serviceaccounts", "ServiceAccount", "sa"),
-        _core("nodes", "Node", "no", namespaced=False, subresources=status),
-        _core("pods", "Pod", "po", subresources=("status", "log"), categories=everything),
-        _core("events", "Event", "ev"),
-        _core("persistentvolumeclaims", "PersistentVolumeClaim", "pvc", subresources=status),
-        _builtin("coordination.k8s.io", "leases", "Lease", "io.k8s.api.coordination.v1.Lease"),
-        *(
-            _builtin("apps", plural, kind, apps + kind, (short,), subresources=status, categories=everything)
-            for plural, kind, short in (
-                ("deployments", "Deployment", "deploy"),
-                ("replicasets", "ReplicaSet", "rs"),
-                ("statefulsets", "StatefulSet", "sts"),
-            )
-        ),
-        _builtin("batch", "jobs", "Job", batch + "Job", subresources=status, categories=everything),
-        _builtin(
-            "apiextensions.k8s.io",
-            "customresourcedefinitions",
-            "CustomResourceDefinition",
-            EXTENSIONS + "CustomResourceDefinition",
-            ("crd", "crds"),
-            namespaced=False,
-            subresources=status,
-            categories=("api-extensions",),
-        ),
-    ]
 
 
 def defined_by(crd: dict[str, Any]) -> list[Resource]:

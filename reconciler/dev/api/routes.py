@@ -8,6 +8,10 @@ from reconciler.dev.api.kinds import Registry, Resource
 from reconciler.dev.api.listing import TRUE
 
 NAMED = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+LEFT_OUT = {
+    *("scale", "exec", "attach", "portforward", "proxy", "eviction", "binding"),
+    *("ephemeralcontainers", "resize", "token", "finalize"),
+}
 COLLECTION = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
 
 
@@ -39,9 +43,8 @@ def route(method: str, path: str, query: Mapping[str, str], registry: Registry) 
         raise ApiError(404, "the server could not find the requested resource")
     name, subresource = (*rest[1:], "", "")[:2]
     if subresource and subresource not in resource.subresources:
-        raise ApiError(
-            404, f"the subresource {rest[0]}/{subresource} is not served by this development server"
-        )
+        code = 501 if subresource in LEFT_OUT else 404
+        raise ApiError(code, f"{rest[0]}/{subresource} is not served by this development server")
     return Route(_verb(method, name, subresource, query), resource, namespace, name, subresource)
 
 

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import orjson
 
+from reconciler.dev.api.rules import Rule, compiled
+
 Node = Mapping[str, Any]
 Shape = Literal["struct", "map", "list", "scalar", "any"]
 RULES = (
@@ -19,19 +21,6 @@ META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 
 class Type:
     """One place in a schema. Maps and structs are granular unless `atomic`; lists are set, map or atomic."""
-
-    __slots__ = (
-        "atomic",
-        "element",
-        "fields",
-        "keys",
-        "node",
-        "preserve",
-        "required",
-        "ruled",
-        "shape",
-        "unique",
-    )
 
     def __init__(self, node: Node, shape: Shape) -> None:
         self.node = node
@@ -56,6 +45,23 @@ class Type:
         if self.element is not None and self.shape != "list":
             return self.element
         return ANY if self.preserve else None
+
+    @functools.cached_property
+    def defaults(self) -> dict[str, Any]:
+        return {name: kind.node["default"] for name, kind in self.fields.items() if "default" in kind.node}
+
+    @functools.cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        return compiled(self.node.get("x-kubernetes-validations") or ())
+
+    @functools.cached_property
+    def guarded(self) -> bool:
+        """Whether a CEL rule stands here or below. Only for types that do not refer to themselves."""
+        below = (*self.fields.values(), *((self.element,) if self.element else ()))
+        return any([bool(self.rules), *(kind.guarded for kind in below)])
+
+    def drops_null(self, name: str) -> bool:
+        return name in self.fields and not self.fields[name].node.get("nullable")
 
     @property
     def item(self) -> "Type":
@@ -129,6 +135,7 @@ def builtin() -> Schemas:
 
 @functools.cache
 def header() -> dict[str, Type]:
+    """The fields of every object."""
     text = Type({"type": "string"}, "scalar")
     return {"apiVersion": text, "kind": text, "metadata": builtin().named(META + "ObjectMeta")}
 

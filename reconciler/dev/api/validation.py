@@ -1,4 +1,4 @@
-"""Pruning, defaulting and validation of an object by its schema. CEL rules are accepted and not evaluated."""
+"""Pruning, defaulting and validation of an object by its schema."""
 
 import copy
 import re
@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 
 from reconciler.dev.api.errors import Cause, cause
-from reconciler.dev.api.fieldsets import item_key
+from reconciler.dev.api.fieldsets import item_key, keyed
 from reconciler.dev.api.quantity import canonical
-from reconciler.dev.api.schema import ANY, Type
+from reconciler.dev.api.schema import Type
 
 PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -55,26 +55,19 @@ def _omitted(value: Any, kind: Type) -> bool:
 
 
 def defaulted(value: Any, kind: Type) -> None:
-    """Fill in the schema's defaults, in place."""
+    """Fill in the schema's defaults, in place; a null that may not be null counts as absent."""
     if isinstance(value, list):
         for item in value:
             defaulted(item, kind.item)
     elif isinstance(value, dict):
-        for name, below in kind.fields.items():
-            _default_field(value, name, below)
+        for name in [name for name, child in value.items() if child is None and kind.drops_null(name)]:
+            del value[name]
+        for name, default in kind.defaults.items():
+            if name not in value:
+                value[name] = copy.deepcopy(default)
         for name, child in value.items():
-            if isinstance(child, dict | list):
-                defaulted(child, kind.child(name) or ANY)
-
-
-def _default_field(parent: dict[str, Any], name: str, kind: Type) -> None:
-    """A null that may not be null counts as absent."""
-    if parent.get(name) is not None or (name in parent and kind.node.get("nullable")):
-        return
-    if "default" in kind.node:
-        parent[name] = copy.deepcopy(kind.node["default"])
-    else:
-        parent.pop(name, None)
+            if isinstance(child, dict | list) and (below := kind.child(name)):
+                defaulted(child, below)
 
 
 def violations(value: Any, kind: Type, path: str = "") -> Iterator[Cause]:
@@ -218,3 +211,21 @@ def _fits(value: Any, node: Mapping[str, Any]) -> bool:
         "not": lambda option: not _fits(value, option),
     }
     return all(check(node[word]) for word, check in checks.items() if word in node)
+
+
+def rule_violations(value: Any, old: Any, kind: Type, path: str = "") -> Iterator[Cause]:
+    """CEL rules that do not hold; `old` is None where the value has no known predecessor."""
+    for rule in kind.rules:
+        if why := rule.failure(value, old):
+            yield cause(rule.reason, path or "<nil>", f'Invalid value: "{_type_name(value)}": {why}')
+    if isinstance(value, dict):
+        for name, child in value.items():
+            below = kind.child(name)
+            if below is not None and below.guarded:
+                was = old.get(name) if isinstance(old, dict) else None
+                yield from rule_violations(child, was, below, f"{path}.{name}".lstrip("."))
+    elif isinstance(value, list) and kind.item.guarded:
+        before = keyed(old, kind) if kind.keys and isinstance(old, list) else {}
+        for index, item in enumerate(value):
+            was = before.get(item_key(item, kind)) if before else None
+            yield from rule_violations(item, was, kind.item, f"{path}[{index}]")

@@ -97,12 +97,43 @@ async def test_deleting_a_definition_deletes_its_resources_and_ends_watches(kait
     assert (await kaito.get(SPACES))[1]["items"] == []
 
 
+def guard(crd, **rule):
+    """The definition with a CEL rule on `resource`."""
+    for version in crd["spec"]["versions"]:
+        version["schema"]["openAPIV3Schema"]["properties"]["resource"]["x-kubernetes-validations"] = [rule]
+    return crd
+
+
+async def test_cel_rules_hold_on_creation_and_transition_rules_on_change(api):
+    rule = {
+        "rule": "self.count > 0 && self.instanceType == oldSelf.instanceType",
+        "message": "instanceType stays",
+    }
+    await api.create(CRDS, guard(copy.deepcopy(definition()), **rule))
+    assert (await api.create(SPACES, workspace()))[0] == 201
+    assert (await api.apply(SPACES, workspace(resource={"count": 2}), force="true"))[0] == 200
+    code, refused = await api.apply(SPACES, workspace(resource={"instanceType": "other"}), force="true")
+    assert code == 422
+    (found,) = refused["details"]["causes"]
+    assert (found["field"], found["reason"]) == ("resource", "FieldValueInvalid")
+    assert found["message"] == 'Invalid value: "object": instanceType stays'
+
+
+async def test_a_conversion_webhook_is_refused_with_the_reason(api):
+    crd = copy.deepcopy(definition())
+    crd["spec"]["conversion"] = {"strategy": "Webhook"}
+    code, refused = await api.create(CRDS, crd)
+    assert (code, refused["reason"]) == (501, "NotImplemented")
+    assert "conversion webhooks" in refused["message"]
+
+
 REFUSED = {
     "a name other than plural.group": lambda crd: crd["metadata"].update(name="other.kaito.sh"),
     "two storage versions": lambda crd: crd["spec"]["versions"][1].update(storage=True),
     "no schema": lambda crd: crd["spec"]["versions"][0].pop("schema"),
     "an unknown scope": lambda crd: crd["spec"].update(scope="World"),
-    "a conversion webhook": lambda crd: crd["spec"].update(conversion={"strategy": "Webhook"}),
+    "a CEL rule that cannot be read": lambda crd: guard(crd, rule="self.("),
+    "a CEL function that is not there": lambda crd: guard(crd, rule="quantity(self.instanceType) == 1"),
 }
 
 

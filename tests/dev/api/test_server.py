@@ -7,9 +7,9 @@ import aiohttp
 import pytest
 import yaml
 
-from reconciler.dev.api import reduce_schemas
 from reconciler.dev.api.server import ApiServer, Fault
 
+from . import kubernetes_schemas
 from .client import APPS, CORE, KAITO, Client, config_map, deployment, pod
 
 MAPS = f"{CORE}/configmaps"
@@ -187,5 +187,5 @@ async def test_verbs_that_are_not_served_say_so(kaito):
 
 
 def test_the_built_in_schemas_are_what_the_script_writes():
-    packed = gzip.decompress(reduce_schemas.TARGET.read_bytes())
-    assert json.loads(packed) == reduce_schemas.reachable(reduce_schemas.source())
+    packed = gzip.decompress(kubernetes_schemas.TARGET.read_bytes())
+    assert json.loads(packed) == kubernetes_schemas.reachable(kubernetes_schemas.source())

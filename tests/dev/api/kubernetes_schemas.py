@@ -1,8 +1,8 @@
-"""Write the built-in schemas: run `python -m reconciler.dev.api.reduce_schemas` after a change of kinds.
+"""Writes the built-in schemas of the development API server; `make schemas` runs it.
 
 The source is the OpenAPI data in PyPI's `kubernetes-validate` (Apache-2.0, from Kubernetes itself). Kept are
-the kinds served here and what they refer to, without descriptions. Defaults that are list keys are added,
-since that package drops them.
+the kinds served there and what they refer to, without descriptions; added are the defaults of
+`defaults.yaml`.
 """
 
 import gzip
@@ -13,8 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from reconciler.dev import api
+
 VERSION = "v1.32.0"
-TARGET = Path(__file__).with_name("schemas.json.gz")
+HOME = Path(api.__file__).parent
+TARGET = HOME / "schemas.json.gz"
 CORE = "io.k8s.api.core.v1."
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 KINDS = (
@@ -23,6 +28,8 @@ KINDS = (
     *("io.k8s.api.apps.v1." + k for k in ("Deployment", "ReplicaSet", "StatefulSet")),
     "io.k8s.api.batch.v1.Job",
     "io.k8s.api.coordination.v1.Lease",
+    "io.k8s.api.discovery.v1.EndpointSlice",
+    "io.k8s.api.policy.v1.PodDisruptionBudget",
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition",
     META + "DeleteOptions",
 )
@@ -84,8 +91,10 @@ def reachable(definitions: dict[str, Any]) -> dict[str, Any]:
         if name not in kept:
             kept[name] = REPLACED.get(name) or reduced(definitions[name])
             waiting.extend(references(kept[name]))
-    for port in ("ServicePort", "ContainerPort"):
-        kept[CORE + port]["properties"]["protocol"]["default"] = "TCP"
+    for package, types in yaml.safe_load((HOME / "defaults.yaml").read_text()).items():
+        for name, fields in types.items():
+            for field, value in fields.items():
+                kept[f"{package}.{name}"]["properties"][field]["default"] = value
     return dict(sorted(kept.items()))
 
 
