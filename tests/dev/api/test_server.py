@@ -179,8 +179,10 @@ async def test_the_kubeconfig_alone_lets_a_client_in(kubeconfig):
 
 async def test_verbs_that_are_not_served_say_so(kaito):
     await kaito.create(f"{CORE}/pods", pod())
-    assert (await kaito.create(f"{CORE}/pods/worker/eviction", {}))[0] == 404
-    assert (await kaito.get(f"{APPS}/deployments/web/scale"))[0] == 404
+    assert (await kaito.create(f"{CORE}/pods/worker/eviction", {}))[0] == 501
+    assert (await kaito.get(f"{APPS}/deployments/web/scale"))[0] == 501
+    assert (await kaito.get("/openapi/v2"))[0] == 501
+    assert (await kaito.get(f"{APPS}/deployments/web/colour"))[0] == 404
     assert (await kaito.put(MAPS, {}))[0] == 405
     assert (await kaito.create("/api/v1/configmaps", config_map()))[0] == 405
     assert (await kaito.delete(f"{KAITO}/workspaces/falcon/status"))[0] == 405
