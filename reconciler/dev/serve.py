@@ -2,7 +2,8 @@
 
 `python -m reconciler.dev.serve --dir D` writes `D/kubeconfig` and, once everything answers,
 `D/world.json` with the addresses. It ends on SIGTERM or SIGINT. Everything but the Git repositories is
-in memory and ends with it.
+in memory and ends with it. With `--control-plane` it brings a control plane that runs elsewhere the
+nodes, the cloud, the registry and the Git server alone.
 """
 
 import argparse
@@ -18,10 +19,8 @@ from pathlib import Path
 
 import yaml
 
-from reconciler import data
-from reconciler.cluster.apply import install_crd
 from reconciler.cluster.client import Client
-from reconciler.model.names import CRD_NAME, ObjectKey
+from reconciler.model.names import ObjectKey
 from reconciler.model.settings import ClusterSettings
 
 from .api.server import ApiServer
@@ -37,11 +36,9 @@ from .gitserver import GitServer
 from .node.agent import NodeAgent, RuntimeTable
 from .node.simulated import SimulatedRuntime
 from .node.stages import DEFAULT_STAGES, load
-from .operator.controller import Operator
-from .operator.eras import ERAS
 from .registry.server import Registry
 from .scheduler.scheduler import Scheduler
-from .view import KINDS, View
+from .view import KINDS, NODE_KINDS, View
 from .workqueue import WorkQueue
 
 WORLD_FILE = "world.json"
@@ -54,14 +51,14 @@ REPOSITORY = "workspaces"
 class Options:
     """Inputs of a world. `clock` is simulated time's, `stages` a file of pod stages.
 
-    `operator` is the release of the Kaito operator at work there (a key of `ERAS`); None: there is none.
+    `control_plane` is the kubeconfig of a server with controllers and scheduler of its own; None: ours.
     """
 
     seed: int = 0
     speed: Speed = field(default_factory=Speed)
     clock: Clock = field(default_factory=LoopClock)
     stages: Path = DEFAULT_STAGES
-    operator: str | None = None
+    control_plane: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +79,20 @@ class World:
     def __init__(self, root: Path, options: Options) -> None:
         self.root = root
         self.pace = Pace(options.clock, random.Random(options.seed), options.speed)
-        self.api = ApiServer()
+        self.api: ApiServer | None = None if options.control_plane else ApiServer()
         self.registry = Registry()
         self.git: GitServer | None = GitServer(root / "git") if shutil.which("git") else None
-        self.operator: Operator | None = None
         self._options = options
         self._open = AsyncExitStack()
 
     @property
     def kubeconfig(self) -> Path:
-        return self.root / KUBECONFIG
+        return self._options.control_plane or self.root / KUBECONFIG
+
+    @property
+    def api_url(self) -> str:
+        """Of the API server, whoever runs it."""
+        return self.api.url if self.api else _server_of(self.kubeconfig)
 
     async def start(self) -> None:
         try:
@@ -102,9 +103,10 @@ class World:
             raise
 
     async def _start_servers(self) -> None:
-        await self.api.start()
-        self._open.push_async_callback(self.api.stop)
-        self.api.write_kubeconfig(self.kubeconfig)
+        if self.api:
+            await self.api.start()
+            self._open.push_async_callback(self.api.stop)
+            self.api.write_kubeconfig(self.kubeconfig)
         await self.registry.start()
         self._open.push_async_callback(self.registry.stop)
         if self.git:
@@ -117,33 +119,25 @@ class World:
         settings = ClusterSettings(kubeconfig=self.kubeconfig, concurrency=64)
         client = await Client.connect(settings, user_agent="dev-cluster", manager="dev-cluster")
         self._open.push_async_callback(client.close)
-        kinds = KINDS if self._options.operator is None else (*KINDS, "Workspace")
-        self.view = View(client, kinds)
+        self.view = View(client, KINDS if self.api else NODE_KINDS)
         runtimes: RuntimeTable = [("*", SimulatedRuntime(self.pace, load(self._options.stages)))]
         self.agent = NodeAgent(self.view, self.pace, runtimes)
-        self.api.log_source = self.agent.logs
+        if self.api:
+            self.api.log_source = self.agent.logs
         self.cloud = CloudServer(Cloud(client, self.pace), self.pace)
         self._open.push_async_callback(self.agent.close)
         for queue in self._queues():
             queue.start()
             self._open.push_async_callback(queue.close)
-        if self._options.operator is not None:
-            await self._start_operator(self._options.operator)
         self.agent.start()
         self._open.push_async_callback(self.view.close)
         await self.view.start()
         await self.cloud.start()
         self._open.push_async_callback(self.cloud.stop)
 
-    async def _start_operator(self, era: str) -> None:
-        """Its definition comes with it, as from its chart."""
-        crd = yaml.safe_load(data.path(f"schemas/crds/{CRD_NAME}.yaml").read_text())
-        await install_crd(self.view.client, crd)
-        self.operator = Operator(self.view, self.pace, ERAS[era])
-        self.operator.queue.start()
-        self._open.push_async_callback(self.operator.queue.close)
-
     def _queues(self) -> list[WorkQueue[ObjectKey]]:
+        if not self.api:
+            return []
         everyone = (Deployments, ReplicaSets, StatefulSets, Jobs, Scheduler, LostPods)
         return [each(self.view, self.pace).queue for each in everyone]
 
@@ -152,13 +146,21 @@ class World:
 
     def addresses(self) -> Addresses:
         return Addresses(
-            apiserver=self.api.url,
+            apiserver=self.api_url,
             cloud=self.cloud.url,
             registry=self.registry.host,
             git=self.git.url_of(REPOSITORY) if self.git else "",
             kubeconfig=str(self.kubeconfig),
             pid=os.getpid(),
         )
+
+
+def _server_of(kubeconfig: Path) -> str:
+    """The URL of the current context's server."""
+    said = yaml.safe_load(kubeconfig.read_text())
+    context = next(c["context"] for c in said["contexts"] if c["name"] == said["current-context"])
+    cluster = next(c["cluster"] for c in said["clusters"] if c["name"] == context["cluster"])
+    return str(cluster["server"]).rstrip("/")
 
 
 async def serve(root: Path, options: Options | None = None) -> World:
@@ -190,10 +192,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of all simulated chance")
     parser.add_argument("--fast", action="store_true", help="simulated things take no time")
     parser.add_argument("--stages", type=Path, default=DEFAULT_STAGES, help="YAML file of pod stages")
-    parser.add_argument("--operator", choices=sorted(ERAS), help="release of a Kaito operator at work there")
+    parser.add_argument("--control-plane", type=Path, help="kubeconfig of a control plane to use, not ours")
     given = parser.parse_args()
     speed = INSTANT if given.fast else Speed()
-    options = Options(given.seed, speed, stages=given.stages, operator=given.operator)
+    options = Options(given.seed, speed, stages=given.stages, control_plane=given.control_plane)
     asyncio.run(_until_asked_to_end(given.dir, options))
 
 

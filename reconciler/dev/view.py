@@ -17,7 +17,9 @@ from reconciler.model.world import Manifest
 from .objects import controller_of, key_of, uid_of
 from .workqueue import WorkQueue
 
-KINDS = ("Node", "ConfigMap", "Pod", "Deployment", "ReplicaSet", "StatefulSet", "Job")
+NODE_KINDS = ("Node", "ConfigMap", "Pod")
+"""What the node agent looks at."""
+KINDS = (*NODE_KINDS, "Deployment", "ReplicaSet", "StatefulSet", "Job")
 Heed = Callable[[ObjectKey, Manifest | None, Manifest | None], None]
 
 
@@ -32,7 +34,7 @@ class View:
         self._bound: dict[str, dict[ObjectKey, None]] = defaultdict(dict)
 
     async def start(self) -> None:
-        """Returns once everything is listed."""
+        """Returns once everything that the server knows is listed."""
         await self._cache.start()
         await self._cache.synced()
 

@@ -6,9 +6,13 @@ import shutil
 import subprocess
 
 import pytest
+from plugins.world import Bench, pod, pod_spec
 
 from reconciler.cluster.client import Client
+from reconciler.dev.clock import INSTANT
+from reconciler.dev.cloud.pools import PoolSpec
 from reconciler.dev.process import WorldProcess
+from reconciler.dev.serve import Options, serve
 from reconciler.model.names import ObjectKey
 from reconciler.model.plan import CreatePool
 from reconciler.model.settings import ClusterSettings, SimulatedProvisioner
@@ -55,3 +59,19 @@ async def test_a_world_that_cannot_start_says_why(tmp_path):
     process = WorldProcess(tmp_path / "world", ["--stages", str(tmp_path / "nowhere.yaml")])
     with pytest.raises(RuntimeError, match=r"nowhere\.yaml"):
         await process.start()
+
+
+async def test_a_control_plane_of_its_own_gets_nodes_and_nothing_else(tmp_path, apiserver, kubeconfig):
+    world = await serve(tmp_path / "world", Options(speed=INSTANT, control_plane=kubeconfig))
+    bench = Bench(world)
+    assert world.api is None
+    assert world.addresses().kubeconfig == str(kubeconfig)
+    assert world.addresses().apiserver.startswith(apiserver.url)
+    world.cloud.cloud.put("rx", PoolSpec(key="k", instance_type="T", count=1, gpus_per_node=1))
+    node = await bench.eventually(lambda: next(iter(world.view.of_kind("Node")), None))
+    await bench.client.create(pod("left", pod_spec()))
+    await bench.client.create(pod("bound", pod_spec(nodeName=node["metadata"]["name"])))
+    await bench.until("Pod", "bound", lambda p: p["status"]["phase"] == "Running")
+    left = await bench.get("Pod", "left")
+    assert "nodeName" not in left["spec"]
+    await world.stop()

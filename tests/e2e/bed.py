@@ -16,6 +16,7 @@ import httpx
 import pytest
 import yaml
 from e2e.proxy import Proxy
+from kaito_operator.controller import Operated
 
 from reconciler.cluster.client import Client
 from reconciler.dev.clock import INSTANT, Speed
@@ -40,15 +41,18 @@ class Bed:
         self.settings: dict = {}
         self.daemon: asyncio.subprocess.Process | None = None
         self.port = 0
-        self._options = Options(speed=speed, operator=operator)
+        self._options = Options(speed=speed)
+        self._era = operator
 
     async def start(self) -> None:
         if shutil.which("git") is None:
             pytest.skip("needs the git program")
         self.world = await serve(self.root / "world", self._options)
+        self._operated = Operated(self.world, self._era) if self._era else None
+        self.operator = await self._operated.start() if self._operated else None
         at = self.world.addresses()
         git_host, _, git_path = at.git.removeprefix("http://").partition("/")
-        self.api = Proxy(self.world.api.url, self._wrote)
+        self.api = Proxy(self.world.api_url, self._wrote)
         self.cloud = Proxy(at.cloud, self._wrote)
         self.git = Proxy(f"http://{git_host}", self._wrote)
         for proxy in (self.api, self.cloud, self.git):
@@ -66,6 +70,8 @@ class Bed:
         await self.client.close()
         for proxy in (self.api, self.cloud, self.git):
             await proxy.stop()
+        if self._operated:
+            await self._operated.stop()
         await self.world.stop()
 
     # --- the daemon
@@ -78,7 +84,7 @@ class Bed:
     def _configure(self, git_url: str) -> None:
         kubeconfig = yaml.safe_load(self.world.kubeconfig.read_text())
         cluster = kubeconfig["clusters"][0]["cluster"]
-        cluster["server"] = cluster["server"].replace(self.world.api.url, self.api.url)
+        cluster["server"] = cluster["server"].replace(self.world.api_url, self.api.url)
         proxied = self.root / "kubeconfig"
         proxied.write_text(yaml.safe_dump(kubeconfig))
         self.port = _free_port()

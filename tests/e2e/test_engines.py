@@ -108,14 +108,14 @@ REASONS = {"v0.3": "MachineFailedCreation", "v0.4": "NodeClaimFailedCreation", "
 @pytest.mark.parametrize(("operated", "reason"), REASONS.items(), indirect=["operated"], ids=REASONS)
 async def test_a_failure_is_told_with_the_operators_reason_and_passes(operated, reason):
     bed = operated
-    bed.world.operator.shortages[TYPE] = "all requested instance types were unavailable during launch"
+    bed.operator.shortages[TYPE] = "all requested instance types were unavailable during launch"
     await bed.run()
     bed.push({"chat.yaml": inference("chat")})
     await bed.until(told(bed, chat="Held"), "the failure to be told")
     status = await status_of(bed, "chat")
     assert status["reason"] == reason
     assert "unavailable during launch" in status["message"]
-    bed.world.operator.shortages.clear()
+    bed.operator.shortages.clear()
     await bed.until(told(bed, chat="Ready"), "it to recover")
 
 

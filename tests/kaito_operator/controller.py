@@ -1,18 +1,27 @@
 """The operator's loop: marks on every Workspace, machines and workload, report, cleaning up."""
 
+from contextlib import AsyncExitStack
 from typing import Any
 
+import yaml
+
+from reconciler import data
+from reconciler.cluster.apply import install_crd
+from reconciler.cluster.client import Client
 from reconciler.dev.clock import Pace
 from reconciler.dev.objects import deleting, key_of, ready, uid_of
+from reconciler.dev.serve import World
 from reconciler.dev.view import View
 from reconciler.dev.workqueue import WorkQueue
 from reconciler.model import names
 from reconciler.model.names import ObjectKey
+from reconciler.model.settings import ClusterSettings
 from reconciler.model.world import Manifest
 
 from . import objects
-from .eras import Era, Line, Progress, state
+from .eras import ERAS, Era, Line, Progress, state
 
+KINDS = ("Node", "Pod", "Deployment", "Job", "Workspace")
 RETRY_SECONDS = 1.0
 """Pause before the cloud is asked again for what it did not have."""
 
@@ -162,6 +171,32 @@ class Operator:
             self.queue.add_after(key_of(workspace), left)
             return
         await self._view.patch(key_of(workspace), {"metadata": {"finalizers": None}})
+
+
+class Operated:
+    """An operator of one release at work in a running world, with its definition as from its chart."""
+
+    def __init__(self, world: World, era: str) -> None:
+        self._world = world
+        self._era = ERAS[era]
+        self._open = AsyncExitStack()
+
+    async def start(self) -> Operator:
+        settings = ClusterSettings(kubeconfig=self._world.kubeconfig, concurrency=64)
+        client = await Client.connect(settings, user_agent="kaito-operator", manager="kaito-operator")
+        self._open.push_async_callback(client.close)
+        crd = yaml.safe_load(data.path(f"schemas/crds/{names.CRD_NAME}.yaml").read_text())
+        await install_crd(client, crd)
+        view = View(client, KINDS)
+        operator = Operator(view, self._world.pace, self._era)
+        operator.queue.start()
+        self._open.push_async_callback(operator.queue.close)
+        self._open.push_async_callback(view.close)
+        await view.start()
+        return operator
+
+    async def stop(self) -> None:
+        await self._open.aclose()
 
 
 def _revision(workload: Manifest) -> str:

@@ -1,6 +1,7 @@
 """The stand-in of the Kaito operator, seen as a user of kubectl would."""
 
 import pytest
+from kaito_operator.controller import Operated
 from plugins.world import Bench
 
 from reconciler.dev.clock import INSTANT
@@ -12,8 +13,12 @@ TYPE = "Standard_NC6s_v3"
 
 @pytest.fixture
 async def operated(tmp_path, request):
-    world = await serve(tmp_path, Options(speed=INSTANT, operator=request.param))
-    yield Bench(world)
+    world = await serve(tmp_path, Options(speed=INSTANT))
+    operated = Operated(world, request.param)
+    bench = Bench(world)
+    bench.operator = await operated.start()
+    yield bench
+    await operated.stop()
     await world.stop()
 
 
@@ -82,11 +87,11 @@ SAYS = {
 
 @pytest.mark.parametrize(("operated", "says"), SAYS.items(), indirect=["operated"], ids=SAYS)
 async def test_a_shortage_is_told_and_passes(operated, says):
-    operated.world.operator.shortages[TYPE] = SHORTAGE
+    operated.operator.shortages[TYPE] = SHORTAGE
     await operated.client.create(workspace())
     type, reason = says
     await operated.until("Workspace", "phi", lambda w: conditions(w).get(type) == ("False", reason))
-    operated.world.operator.shortages.clear()
+    operated.operator.shortages.clear()
     await operated.until("Workspace", "phi", over)
 
 
