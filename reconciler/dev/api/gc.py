@@ -31,6 +31,10 @@ class GarbageCollector:
         self._store.listeners.append(self._take)
 
     def start(self) -> None:
+        """Goes on with what a restart interrupted."""
+        for resource in list(self._store.tables):
+            for record in self._store.records(resource):
+                self._take(Event("ADDED", resource, record, None))
         self._task = asyncio.create_task(self._run(), name="garbage-collector")
 
     async def stop(self) -> None:

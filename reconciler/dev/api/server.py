@@ -1,12 +1,14 @@
 """The HTTP face: an aiohttp server over the verbs, with a token, a request log and faults."""
 
 import asyncio
+import base64
 import logging
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import orjson
 import yaml
@@ -22,6 +24,8 @@ from reconciler.dev.api.routes import Route, route
 from reconciler.dev.api.serving import Reply, Serving
 from reconciler.dev.api.store import Store
 from reconciler.dev.api.verbs import Verbs, parsed
+from reconciler.dev.journal import Journal
+from reconciler.dev.tls import Certificate
 
 LOG = logging.getLogger(__name__)
 REQUESTS_KEPT = 50_000
@@ -33,11 +37,20 @@ LogSource = Callable[[str, str, str], Awaitable[str]]
 class ApiServer:
     """A Kubernetes API server on 127.0.0.1; several may run in one process.
 
+    With a `certificate` it speaks TLS; with a `journal`, a file, its objects survive a restart.
+
     `log_source(namespace, pod, container)` answers `kubectl logs`. `requests` is what was asked, newest last;
     `faults` are what the next requests meet.
     """
 
-    def __init__(self, *, token: str | None = None, version: str = "v1.32.0") -> None:
+    def __init__(
+        self,
+        *,
+        token: str | None = None,
+        version: str = "v1.32.0",
+        certificate: Certificate | None = None,
+        journal: Path | None = None,
+    ) -> None:
         self.token = token or secrets.token_urlsafe(24)
         self.version = version
         self.url = ""
@@ -50,6 +63,8 @@ class ApiServer:
         self._serving = Serving(self.verbs, lambda: self.log_source)
         self._collector = GarbageCollector(self.verbs)
         self._runner: web.ServerRunner | None = None
+        self._certificate = certificate
+        self._journal = Journal(journal, self.store) if journal else None
         seed(self.verbs)
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -57,9 +72,10 @@ class ApiServer:
             web.Server(self._answer, access_log=None, handler_cancellation=True), shutdown_timeout=1.0
         )
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
+        tls = self._certificate.context() if self._certificate else None
+        await web.TCPSite(self._runner, host, port, ssl_context=tls).start()
         bound = self._runner.addresses[0]
-        self.url = f"http://{bound[0]}:{bound[1]}"
+        self.url = f"http{'s' if tls else ''}://{bound[0]}:{bound[1]}"
         self._collector.start()
 
     async def stop(self) -> None:
@@ -68,10 +84,15 @@ class ApiServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        if self._journal is not None:
+            self._journal.close()
 
     def write_kubeconfig(self, path: Path) -> None:
-        """The server's URL there holds the token too: kubectl sends no token header over plain HTTP."""
-        cluster = {"name": "dev", "cluster": {"server": f"{self.url}/{self.token}"}}
+        """Over plain HTTP the URL there holds the token too: kubectl sends no token header then."""
+        cluster: dict[str, Any] = {"name": "dev", "cluster": {"server": f"{self.url}/{self.token}"}}
+        if self._certificate:
+            trusted = base64.b64encode(self._certificate.path.read_bytes()).decode()
+            cluster["cluster"] = {"server": self.url, "certificate-authority-data": trusted}
         user = {"name": "dev", "user": {"token": self.token}}
         context = {"name": "dev", "context": {"cluster": "dev", "user": "dev"}}
         config = {

@@ -54,10 +54,10 @@ class Watcher:
 class Table:
     """The records of one resource, its recent events and those who follow them."""
 
-    def __init__(self) -> None:
+    def __init__(self, floor: int) -> None:
         self.records: dict[Key, Record] = {}
         self.log: deque[Event] = deque()
-        self.floor = 0
+        self.floor = floor
         self.watchers: set[Watcher] = set()
         self._sorted: list[Key] | None = []
 
@@ -107,6 +107,7 @@ class Store:
 
     def __init__(self) -> None:
         self.version = 1
+        self.floor = 0
         self.tables: dict[ResourceKey, Table] = {}
         self.listeners: list[Listener] = []
         self._places: dict[str, Place] = {}
@@ -114,7 +115,7 @@ class Store:
 
     def table(self, resource: ResourceKey) -> Table:
         if resource not in self.tables:
-            self.tables[resource] = Table()
+            self.tables[resource] = Table(self.floor)
         return self.tables[resource]
 
     def get(self, resource: ResourceKey, namespace: str, name: str) -> Record | None:
@@ -135,20 +136,27 @@ class Store:
 
     def commit(self, resource: ResourceKey, obj: Object) -> Record:
         """Store `obj` (which gets its resourceVersion) as added or modified."""
-        record = self._record(obj)
+        record = self._versioned(obj)
         before = self.table(resource).records.get(record.key)
         self._publish(Event("ADDED" if before is None else "MODIFIED", resource, record, before))
         return record
 
+    def restore(self, resource: ResourceKey, obj: Object) -> None:
+        """Put `obj` back under the resourceVersion it has; no listener is told."""
+        event = Event("ADDED", resource, _record(obj), None)
+        self.table(resource).append(event)
+        self._index(event)
+
     def delete(self, resource: ResourceKey, obj: Object) -> Record:
         """Remove `obj`; its last state is published with a new resourceVersion."""
-        record = self._record(obj)
+        record = self._versioned(obj)
         before = self.table(resource).records[record.key]
         self._publish(Event("DELETED", resource, record, before))
         return record
 
     def compact(self) -> None:
         """Forget every past event, so that a watch from an older version gets 410."""
+        self.floor = self.version
         for table in self.tables.values():
             table.log.clear()
             table.floor = self.version
@@ -160,18 +168,10 @@ class Store:
                 for watcher in table.watchers:
                     watcher.queue.put_nowait(None)
 
-    def _record(self, obj: Object) -> Record:
+    def _versioned(self, obj: Object) -> Record:
         self.version += 1
-        metadata = obj["metadata"]
-        metadata["resourceVersion"] = str(self.version)
-        return Record(
-            raw=orjson.dumps({"apiVersion": obj["apiVersion"], "kind": obj["kind"], **obj}),
-            version=self.version,
-            uid=metadata["uid"],
-            key=(metadata.get("namespace", ""), metadata["name"]),
-            labels=metadata.get("labels") or {},
-            owners=tuple(owner["uid"] for owner in metadata.get("ownerReferences") or ()),
-        )
+        obj["metadata"]["resourceVersion"] = str(self.version)
+        return _record(obj)
 
     def _publish(self, event: Event) -> None:
         self.table(event.resource).append(event)
@@ -191,3 +191,15 @@ class Store:
         self._places[event.record.uid] = place
         for uid in event.record.owners:
             self._dependents.setdefault(uid, {})[place] = None
+
+
+def _record(obj: Object) -> Record:
+    metadata = obj["metadata"]
+    return Record(
+        raw=orjson.dumps({"apiVersion": obj["apiVersion"], "kind": obj["kind"], **obj}),
+        version=int(metadata["resourceVersion"]),
+        uid=metadata["uid"],
+        key=(metadata.get("namespace", ""), metadata["name"]),
+        labels=metadata.get("labels") or {},
+        owners=tuple(owner["uid"] for owner in metadata.get("ownerReferences") or ()),
+    )
