@@ -1,11 +1,14 @@
 """Objects as `kubectl get` shows them: tables with columns per kind, and metadata alone."""
 
+import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
+import yaml
 
 from reconciler.dev.api.admission import Call
 from reconciler.dev.api.errors import ApiError
@@ -95,29 +98,40 @@ class Column:
 
     def __init__(self, name: str, cell: Cell, kind: str = "string", priority: int = 0) -> None:
         self.cell = cell
-        shape = "name" if name == "Name" else ""
         self.definition = {
             "name": name,
             "type": kind,
-            "format": shape,
+            "format": "name" if name == "Name" else "",
             "description": name,
             "priority": priority,
         }
 
 
+NAME = Column("Name", lambda obj: obj["metadata"]["name"])
+AGE = Column("Age", lambda obj: since(obj["metadata"].get("creationTimestamp")))
+
+
+@functools.cache
 def columns_of(resource: Resource) -> list[Column]:
-    name = Column("Name", lambda obj: obj["metadata"]["name"])
-    age = Column("Age", lambda obj: since(obj["metadata"].get("creationTimestamp")))
     if resource.custom:
-        declared = [_declared(column) for column in resource.columns]
-        return [name, *(declared or [age])]
-    chosen = COLUMNS.get(resource.plural, ())
+        return [NAME, *(_declared(column) for column in resource.columns or (AGE_COLUMN,))]
+    rows = _builtin_columns().get(resource.plural, ())
+    columns = [Column(name, _cell(cell), *more) for name, cell, *more in rows]
     if resource.plural == "events":
-        return list(chosen)
-    if resource.plural != "customresourcedefinitions":
-        narrow = [column for column in chosen if not column.definition["priority"]]
-        chosen = (*narrow, age, *(column for column in chosen if column.definition["priority"]))
-    return [name, *chosen]
+        return columns
+    wide = [column for column in columns if column.definition["priority"]]
+    narrow = [column for column in columns if not column.definition["priority"]]
+    dated = () if resource.plural == "customresourcedefinitions" else (AGE,)
+    return [NAME, *narrow, *dated, *wide]
+
+
+AGE_COLUMN = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+
+
+@functools.cache
+def _builtin_columns() -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = yaml.safe_load(Path(__file__).with_name("columns.yaml").read_text())
+    return found
 
 
 def _declared(column: Object) -> Column:
@@ -134,87 +148,69 @@ def _declared(column: Object) -> Column:
     return Column(column["name"], cell, kind, column.get("priority", 0))
 
 
+def _cell(text: str) -> Cell:
+    """A cell of columns.yaml."""
+    if text.startswith("#"):
+        return lambda obj: len((find(obj, text[1:]) or [()])[0])
+    if text in CELLS:
+        return CELLS[text]
+
+    if whole := PLACE.fullmatch(text):
+        return lambda obj: _at(obj, whole)
+    return lambda obj: PLACE.sub(lambda place: str(_at(obj, place)), text)
+
+
+PLACE = re.compile(r"{(?P<path>[^|}]+)(?:\|(?P<otherwise>[^}]*))?}")
+
+
+def _at(obj: Object, place: re.Match[str]) -> Any:
+    found, otherwise = find(obj, place["path"]), place["otherwise"]
+    if found:
+        return found[0]
+    return "<none>" if otherwise is None else int(otherwise) if otherwise.isdigit() else otherwise
+
+
 def since(timestamp: str | None) -> str:
     """The age of a timestamp in kubectl's short form: 45s, 5m30s, 3h, 2d4h."""
     if not timestamp:
         return "<unknown>"
-    then = datetime.fromisoformat(timestamp)
-    return duration(max(0, int((datetime.now(UTC) - then).total_seconds())))
+    return duration(max(0, int((datetime.now(UTC) - datetime.fromisoformat(timestamp)).total_seconds())))
 
 
 def duration(seconds: int) -> str:
-    if seconds < 120:
-        return f"{seconds}s"
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    if minutes < 10:
-        return _two(minutes, "m", seconds % 60, "s")
-    if minutes < 180:
-        return f"{minutes}m"
-    if hours < 8:
-        return _two(hours, "h", minutes % 60, "m")
-    if hours < 48:
-        return f"{hours}h"
-    return _two(days, "d", hours % 24, "h") if days < 8 else f"{days}d"
+    """As kubectl's HumanDuration."""
+    for below, unit, divisor, small, small_divisor in (
+        (120, "s", 1, "", 1),
+        (600, "m", 60, "s", 1),
+        (3 * 3600, "m", 60, "", 1),
+        (8 * 3600, "h", 3600, "m", 60),
+        (48 * 3600, "h", 3600, "", 1),
+        (8 * 86400, "d", 86400, "h", 3600),
+    ):
+        if seconds < below:
+            rest = seconds % divisor // small_divisor
+            return f"{seconds // divisor}{unit}" + (f"{rest}{small}" if rest and small else "")
+    return f"{seconds // 86400}d"
 
 
-def _two(big: int, unit: str, small: int, small_unit: str) -> str:
-    return f"{big}{unit}{small}{small_unit}" if small else f"{big}{unit}"
-
-
-def _at(path: str, otherwise: Any = "<none>") -> Cell:
-    def cell(obj: Object) -> Any:
-        found = find(obj, path)
-        return found[0] if found else otherwise
-
-    return cell
-
-
-def _count(path: str) -> Cell:
-    def cell(obj: Object) -> int:
-        found = find(obj, path)
-        return len(found[0]) if found else 0
-
-    return cell
-
-
-def _ratio(ready: str, wanted: str) -> Cell:
-    return lambda obj: f"{_at(ready, 0)(obj)}/{_at(wanted, 0)(obj)}"
-
-
-def _pod_ready(obj: Object) -> str:
-    states = obj.get("status", {}).get("containerStatuses", ())
-    return f"{sum(bool(s.get('ready')) for s in states)}/{len(obj['spec'].get('containers', ()))}"
+def _states(obj: Object) -> list[Object]:
+    found: list[Object] = obj.get("status", {}).get("containerStatuses") or []
+    return found
 
 
 def _pod_status(obj: Object) -> str:
     status = obj.get("status", {})
     reason: str = status.get("reason") or status.get("phase", "Unknown")
-    for state in status.get("containerStatuses", ()):
+    for state in _states(obj):
         for phase in ("waiting", "terminated"):
             reason = state.get("state", {}).get(phase, {}).get("reason") or reason
     return "Terminating" if "deletionTimestamp" in obj["metadata"] else reason
-
-
-def _restarts(obj: Object) -> str:
-    states = obj.get("status", {}).get("containerStatuses", ())
-    return str(sum(state.get("restartCount", 0) for state in states))
-
-
-def _ports(obj: Object) -> str:
-    ports = obj["spec"].get("ports", ())
-    return ",".join(f"{port['port']}/{port.get('protocol', 'TCP')}" for port in ports) or "<none>"
 
 
 def _node_status(obj: Object) -> str:
     ready = find(obj, '.status.conditions[?(@.type=="Ready")].status')
     text = {"True": "Ready", "False": "NotReady"}.get(ready[0] if ready else "", "Unknown")
     return text + (",SchedulingDisabled" if obj["spec"].get("unschedulable") else "")
-
-
-def _roles(obj: Object) -> str:
-    prefix = "node-role.kubernetes.io/"
-    labels = obj["metadata"].get("labels", {})
-    return ",".join(sorted(k.removeprefix(prefix) for k in labels if k.startswith(prefix))) or "<none>"
 
 
 def _job_status(obj: Object) -> str:
@@ -226,80 +222,33 @@ def _job_status(obj: Object) -> str:
 
 def _job_duration(obj: Object) -> str:
     status = obj.get("status", {})
-    if "startTime" not in status:
-        return ""
     if "completionTime" not in status:
-        return since(status["startTime"])
+        return since(status["startTime"]) if "startTime" in status else ""
     start, end = (datetime.fromisoformat(status[k]) for k in ("startTime", "completionTime"))
     return duration(int((end - start).total_seconds()))
 
 
-def _event_object(obj: Object) -> str:
-    involved = obj.get("involvedObject", {})
-    return f"{involved.get('kind', '').lower()}/{involved.get('name', '')}"
+def _joined(items: Iterable[str]) -> str:
+    return ",".join(items) or "<none>"
 
 
-def _event_seen(obj: Object) -> str:
-    return since(obj.get("lastTimestamp") or obj.get("eventTime") or obj["metadata"].get("creationTimestamp"))
-
-
-def _storage(obj: Object) -> str:
-    return ",".join(re.sub(r"[a-z]", "", mode) for mode in obj["spec"].get("accessModes", ()))
-
-
-COLUMNS: dict[str, tuple[Column, ...]] = {
-    "namespaces": (Column("Status", _at(".status.phase")),),
-    "configmaps": (Column("Data", _count(".data"), "integer"),),
-    "secrets": (Column("Type", _at(".type")), Column("Data", _count(".data"), "integer")),
-    "serviceaccounts": (Column("Secrets", _count(".secrets"), "integer"),),
-    "services": (
-        Column("Type", _at(".spec.type")),
-        Column("Cluster-IP", _at(".spec.clusterIP")),
-        Column("External-IP", _at(".status.loadBalancer.ingress[0].ip")),
-        Column("Port(s)", _ports),
+ROLE = "node-role.kubernetes.io/"
+CELLS: dict[str, Cell] = {
+    "pod_ready": lambda o: f"{sum(bool(s.get('ready')) for s in _states(o))}/{len(o['spec']['containers'])}",
+    "pod_status": _pod_status,
+    "restarts": lambda o: str(sum(state.get("restartCount", 0) for state in _states(o))),
+    "ports": lambda o: _joined(f"{p['port']}/{p.get('protocol', 'TCP')}" for p in o["spec"].get("ports", ())),
+    "selector": lambda o: _joined(f"{k}={v}" for k, v in (o["spec"].get("selector") or {}).items()),
+    "slice_ports": lambda o: _joined(str(p.get("port")) for p in o.get("ports") or ()),
+    "slice_addresses": lambda o: _joined(a for e in o.get("endpoints") or () for a in e["addresses"]),
+    "node_status": _node_status,
+    "roles": lambda o: _joined(
+        sorted(k.removeprefix(ROLE) for k in o["metadata"].get("labels") or () if k.startswith(ROLE))
     ),
-    "nodes": (
-        Column("Status", _node_status),
-        Column("Roles", _roles),
-        Column("Version", _at(".status.nodeInfo.kubeletVersion", "")),
+    "job_status": _job_status,
+    "job_duration": _job_duration,
+    "involved": lambda o: "{kind}/{name}".format(**o["involvedObject"]).lower(),
+    "last_seen": lambda o: since(
+        o.get("lastTimestamp") or o.get("eventTime") or o["metadata"].get("creationTimestamp")
     ),
-    "pods": (
-        Column("Ready", _pod_ready),
-        Column("Status", _pod_status),
-        Column("Restarts", _restarts),
-        Column("IP", _at(".status.podIP"), priority=1),
-        Column("Node", _at(".spec.nodeName"), priority=1),
-    ),
-    "events": (
-        Column("Last Seen", _event_seen),
-        Column("Type", _at(".type", "")),
-        Column("Reason", _at(".reason", "")),
-        Column("Object", _event_object),
-        Column("Message", _at(".message", "")),
-    ),
-    "leases": (Column("Holder", _at(".spec.holderIdentity", "")),),
-    "deployments": (
-        Column("Ready", _ratio(".status.readyReplicas", ".spec.replicas")),
-        Column("Up-to-date", _at(".status.updatedReplicas", 0), "integer"),
-        Column("Available", _at(".status.availableReplicas", 0), "integer"),
-    ),
-    "replicasets": (
-        Column("Desired", _at(".spec.replicas", 0), "integer"),
-        Column("Current", _at(".status.replicas", 0), "integer"),
-        Column("Ready", _at(".status.readyReplicas", 0), "integer"),
-    ),
-    "statefulsets": (Column("Ready", _ratio(".status.readyReplicas", ".spec.replicas")),),
-    "jobs": (
-        Column("Status", _job_status),
-        Column("Completions", _ratio(".status.succeeded", ".spec.completions")),
-        Column("Duration", _job_duration),
-    ),
-    "persistentvolumeclaims": (
-        Column("Status", _at(".status.phase")),
-        Column("Volume", _at(".spec.volumeName", "")),
-        Column("Capacity", _at(".status.capacity.storage", "")),
-        Column("Access Modes", _storage),
-        Column("StorageClass", _at(".spec.storageClassName", "")),
-    ),
-    "customresourcedefinitions": (Column("Created At", _at(".metadata.creationTimestamp")),),
 }
