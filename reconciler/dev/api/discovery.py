@@ -1,6 +1,5 @@
 """What a client asks before it asks for objects: groups, resources, versions, OpenAPI, health, reviews."""
 
-from collections.abc import Mapping
 from typing import Any, Protocol
 
 import orjson
@@ -13,7 +12,6 @@ from reconciler.dev.api.serving import Reply
 
 Object = dict[str, Any]
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-STATUS_VERBS = ["get", "patch", "update"]
 
 
 class Discovered(Protocol):
@@ -57,20 +55,21 @@ def _object(body: bytes) -> Object:
 
 
 def _document(path: str, registry: Registry, version: str) -> Any:
+    groups = registry.groups()
     match path.strip("/").split("/"):
         case ["version"]:
             return _version(version)
         case ["api"]:
             return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
         case ["apis"]:
-            groups = [_group(name, list(versions)) for name, versions in registry.groups().items() if name]
-            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
-        case ["api", wanted]:
-            return _resources("", wanted, registry)
-        case ["apis", group] if group in registry.groups():
-            return {"apiVersion": "v1", **_group(group, list(registry.groups()[group]))}
-        case ["apis", group, wanted]:
-            return _resources(group, wanted, registry)
+            named = [_group(name, list(versions)) for name, versions in groups.items() if name]
+            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": named}
+        case ["apis", group] if group in groups:
+            return {"apiVersion": "v1", **_group(group, list(groups[group]))}
+        case ["api", wanted] if wanted in groups[""]:
+            return _resources(wanted, groups[""][wanted])
+        case ["apis", group, wanted] if wanted in groups.get(group, ()):
+            return _resources(f"{group}/{wanted}", groups[group][wanted])
         case ["openapi", "v3"]:
             return openapi.index(registry)
         case ["openapi", "v3", *rest]:
@@ -90,68 +89,56 @@ def _group(name: str, versions: list[str]) -> Object:
     return {"kind": "APIGroup", "name": name, "versions": listed, "preferredVersion": listed[0]}
 
 
-def _resources(group: str, version: str, registry: Registry) -> Object | None:
-    resources = registry.groups().get(group, {}).get(version)
-    if resources is None:
-        return None
+def _resources(group_version: str, resources: list[Resource]) -> Object:
     entries = [entry for resource in resources for entry in _entries(resource)]
-    group_version = f"{group}/{version}" if group else version
-    return {
-        "kind": "APIResourceList",
-        "apiVersion": "v1",
-        "groupVersion": group_version,
-        "resources": entries,
-    }
+    head = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version}
+    return {**head, "resources": entries}
 
 
 def _entries(resource: Resource) -> list[Object]:
     common = {"namespaced": resource.namespaced, "kind": resource.kind}
-    named: Mapping[str, Any] = {"name": resource.plural, "singularName": resource.singular, **common}
-    optional = {"shortNames": list(resource.short_names), "categories": list(resource.categories)}
-    entries = [{**named, "verbs": list(VERBS), **{k: v for k, v in optional.items() if v}}]
-    for sub in resource.subresources:
-        verbs = ["get"] if sub == "log" else STATUS_VERBS
-        entries.append({"name": f"{resource.plural}/{sub}", "singularName": "", **common, "verbs": verbs})
-    return entries
+    own = {"name": resource.plural, "singularName": resource.singular, **common, "verbs": VERBS}
+    optional = {"shortNames": resource.short_names, "categories": resource.categories}
+    subresources = [
+        {"name": f"{resource.plural}/{sub}", "singularName": "", **common, "verbs": _verbs(sub)}
+        for sub in resource.subresources
+    ]
+    return [{**own, **{k: v for k, v in optional.items() if v}}, *subresources]
+
+
+def _verbs(subresource: str) -> list[str]:
+    return ["get"] if subresource == "log" else ["get", "patch", "update"]
 
 
 def _aggregated(registry: Registry, *, core: bool) -> Object:
-    items = []
-    for group, versions in registry.groups().items():
-        if (group == "") == core:
-            listed = [_aggregated_version(name, found) for name, found in versions.items()]
-            items.append({"metadata": {"name": group} if group else {}, "versions": listed})
-    return {
-        "kind": "APIGroupDiscoveryList",
-        "apiVersion": "apidiscovery.k8s.io/v2",
-        "metadata": {},
-        "items": items,
-    }
-
-
-def _aggregated_version(name: str, resources: list[Resource]) -> Object:
-    return {
-        "version": name,
-        "freshness": "Current",
-        "resources": [_aggregated_resource(r) for r in resources],
-    }
+    items = [
+        {
+            "metadata": {"name": group} if group else {},
+            "versions": [
+                {"version": name, "freshness": "Current", "resources": list(map(_aggregated_resource, found))}
+                for name, found in versions.items()
+            ],
+        }
+        for group, versions in registry.groups().items()
+        if (group == "") == core
+    ]
+    head = {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}}
+    return {**head, "items": items}
 
 
 def _aggregated_resource(resource: Resource) -> Object:
     kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
-    subs = [
-        {"subresource": sub, "responseKind": kind, "verbs": ["get"] if sub == "log" else STATUS_VERBS}
-        for sub in resource.subresources
-    ]
     return {
         "resource": resource.plural,
         "responseKind": kind,
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular,
-        "verbs": list(VERBS),
-        "shortNames": list(resource.short_names),
-        "categories": list(resource.categories),
-        "subresources": subs,
+        "verbs": VERBS,
+        "shortNames": resource.short_names,
+        "categories": resource.categories,
+        "subresources": [
+            {"subresource": sub, "responseKind": kind, "verbs": _verbs(sub)} for sub in resource.subresources
+        ],
     }
 
 

@@ -26,7 +26,7 @@ def document(parts: list[str], registry: Registry) -> Object | None:
     for resource in resources:
         name = _schema_name(resource)
         schemas[name] = _schema(resource)
-        paths.update(_operations(resource, name))
+        paths.update(_operations(resource))
     for name in (META + "ObjectMeta", DELETE_OPTIONS):
         schemas[name] = builtin().definitions[name]
     _add_referred(schemas)
@@ -63,36 +63,22 @@ def _schema(resource: Resource) -> Object:
     return node
 
 
-def _operations(resource: Resource, name: str) -> Object:
+def _operations(resource: Resource) -> Object:
+    """Only the patch, where kubectl looks for `fieldValidation` and for which patches are served."""
     scope = "/namespaces/{namespace}" if resource.namespaced else ""
-    collection = f"/{_path(resource)}{scope}/{resource.plural}"
-    wanted = {"$ref": name}
     types = ["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"]
     if not resource.custom:
         types.append("application/strategic-merge-patch+json")
-    patch = _operation(resource, "patch", {name: {"schema": {"type": "object"}} for name in types})
-    body = {"application/json": {"schema": _linked(wanted)}}
-    return {
-        collection: {"get": _operation(resource, "list"), "post": _operation(resource, "post", body)},
-        collection + "/{name}": {
-            "get": _operation(resource, "get"),
-            "put": _operation(resource, "put", body),
-            "patch": patch,
-            "delete": _operation(resource, "delete"),
-        },
-    }
-
-
-def _operation(resource: Resource, action: str, content: Mapping[str, Any] | None = None) -> Object:
-    names = ["dryRun", "fieldManager", "fieldValidation", "force"] if content else []
-    operation: Object = {
-        "operationId": f"{action}{resource.group}{resource.version}{resource.plural}",
+    names = ("dryRun", "fieldManager", "fieldValidation", "force")
+    patch = {
+        "operationId": f"patch{resource.group}{resource.version}{resource.plural}",
         "parameters": [{"name": n, "in": "query", "schema": {"type": "string"}} for n in names],
+        "requestBody": {"content": {name: {"schema": {"type": "object"}} for name in types}},
         "responses": {"200": {"description": "OK"}},
-        "x-kubernetes-action": action,
+        "x-kubernetes-action": "patch",
         "x-kubernetes-group-version-kind": _gvk(resource),
     }
-    return {**operation, "requestBody": {"content": content}} if content else operation
+    return {f"/{_path(resource)}{scope}/{resource.plural}/{{name}}": {"patch": patch}}
 
 
 def _add_referred(schemas: Object) -> None:
