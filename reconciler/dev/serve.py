@@ -1,9 +1,9 @@
 """The development world in one process: API server, controllers, nodes, cloud, registry and Git server.
 
 `python -m reconciler.dev.serve --dir D` writes `D/kubeconfig` and, once everything answers,
-`D/world.json` with the addresses. It ends on SIGTERM or SIGINT. Everything but the Git repositories is
-in memory and ends with it. With `--control-plane` it brings a control plane that runs elsewhere the
-nodes, the cloud, the registry and the Git server alone.
+`D/world.json` with the addresses. It ends on SIGTERM or SIGINT. Git repositories and images lie in `D`;
+everything else is in memory and ends with it. With `--control-plane` it brings a control plane that runs
+elsewhere the nodes, the cloud, the registry and the Git server alone.
 """
 
 import argparse
@@ -80,7 +80,7 @@ class World:
         self.root = root
         self.pace = Pace(options.clock, random.Random(options.seed), options.speed)
         self.api: ApiServer | None = None if options.control_plane else ApiServer()
-        self.registry = Registry()
+        self.registry = Registry(root / "registry")
         self.git: GitServer | None = GitServer(root / "git") if shutil.which("git") else None
         self._options = options
         self._open = AsyncExitStack()

@@ -1,1 +1,1 @@
-"""A small OCI distribution registry, kept in memory."""
+"""A small OCI distribution registry for the development cluster."""

@@ -1,157 +1,137 @@
-"""The registry's HTTP side, after the OCI distribution specification 1.1.
+"""The registry's HTTP side, after the OCI distribution specification 1.1, without the referrers API."""
 
-Pushed manifests must name blobs that are there. Deleting is refused.
-"""
-
-import base64
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from aiohttp import web
 
 from reconciler.dev.sites import Site
 
-from .content import Content, Refused, StoredManifest
+from .access import TOKEN_PATH, Basic, Token
+from .content import BLOBS, MANIFESTS, UPLOADS, Content, Refused, media_type
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-MAX_CHUNK_BYTES = 1 << 30
+MAX_MANIFEST_BYTES = 4 << 20
+MAX_BLOB_BYTES = 16 << 30
 
 
-class Registry:
-    """Serves `content` on a loopback port; where `login` (`user:password`) is given, to it alone."""
+class Registry(Site):
+    """Serves what lies in `root`; without `auth`, to everybody."""
 
-    def __init__(self, login: str = "") -> None:
-        self.content = Content()
-        self._expected = "Basic " + base64.b64encode(login.encode()).decode() if login else ""
-        app = web.Application(middlewares=[_refusals, self._login], client_max_size=MAX_CHUNK_BYTES)
-        blob, manifest = "/v2/{name:.+}/blobs/{digest}", "/v2/{name:.+}/manifests/{reference}"
-        upload = "/v2/{name:.+}/blobs/uploads/{upload}"
+    def __init__(self, root: Path, auth: Basic | Token | None = None, max_blob: int = MAX_BLOB_BYTES) -> None:
+        self._content, self._auth = Content(root, max_blob), auth
+        app = web.Application(middlewares=[self._answer], client_max_size=MAX_MANIFEST_BYTES)
+        at, upload = "/v2/{name:.+}", "/v2/{name:.+}/{part:blobs/uploads}/{leaf}"
         app.add_routes(
             [
                 web.get("/v2/", self._version),
-                web.get("/v2/{name:.+}/tags/list", self._tags),
-                web.post("/v2/{name:.+}/blobs/uploads/", self._begin),
+                web.get("/v2/_catalog", self._catalog),
+                web.get(at + "/tags/list", self._tags),
+                web.post(at + "/blobs/uploads/", self._begin),
                 web.get(upload, self._progress),
                 web.patch(upload, self._append),
-                web.put(upload, self._finish),
-                web.get(blob, self._get_blob),
-                web.get(manifest, self._get_manifest),
-                web.put(manifest, self._put_manifest),
-                web.delete("/v2/{rest:.+}", self._delete),
+                web.put(upload, self._append),
+                web.put(at + "/manifests/{leaf}", self._put_manifest),
+                web.get(at + "/{part:blobs|manifests}/{leaf}", self._get),
+                web.delete(at + "/{part:blobs/uploads|blobs|manifests}/{leaf}", self._delete),
             ]
         )
-        self._site = Site(app)
-
-    @property
-    def url(self) -> str:
-        return self._site.url
+        if isinstance(auth, Token):
+            app.router.add_get(TOKEN_PATH, auth.issue)
+        super().__init__(app)
 
     @property
     def host(self) -> str:
         """As it stands in front of an image's name."""
         return self.url.removeprefix("http://")
 
-    async def start(self, port: int = 0) -> None:
-        await self._site.start(port)
-
-    async def stop(self) -> None:
-        await self._site.stop()
-
     @web.middleware
-    async def _login(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self._expected and request.headers.get("Authorization") != self._expected:
-            refusal = _refusal(Refused(401, "UNAUTHORIZED", "log in first"))
-            refusal.headers["WWW-Authenticate"] = 'Basic realm="development registry"'
-            return refusal
-        return await handler(request)
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            if self._auth:
+                self._auth.admit(request)
+            answer = await handler(request)
+        except Refused as refused:
+            answer = _error(refused.status, refused.code, str(refused))
+            answer.headers.update(refused.headers)
+        except web.HTTPException as error:
+            code = "SIZE_INVALID" if error.status == 413 else "UNSUPPORTED"
+            answer = _error(error.status, code, error.reason)
+        answer.headers["Docker-Distribution-API-Version"] = "registry/2.0"
+        return answer
 
     async def _version(self, _: web.Request) -> web.Response:
         return web.json_response({})
 
+    async def _catalog(self, request: web.Request) -> web.Response:
+        return _page(request, "repositories", self._content.repositories())
+
     async def _tags(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        return web.json_response({"name": name, "tags": self.content.tag_names(name)})
+        return _page(request, "tags", self._content.tags(request.match_info["name"]))
 
     async def _begin(self, request: web.Request) -> web.Response:
         name, query = request.match_info["name"], request.query
-        if query.get("mount") in self.content.blobs:
-            return _created(f"/v2/{name}/blobs/{query['mount']}", query["mount"])
-        if "digest" in query:
-            self.content.store_blob(await request.read(), query["digest"])
-            return _created(f"/v2/{name}/blobs/{query['digest']}", query["digest"])
-        return self._accepted(name, self.content.begin(), 202)
-
-    def _accepted(self, name: str, upload: str, status: int) -> web.Response:
-        size = len(self.content.upload(upload))
-        headers = {"Location": f"/v2/{name}/blobs/uploads/{upload}", "Range": f"0-{max(size - 1, 0)}"}
-        return web.Response(status=status, headers=headers | {"Docker-Upload-UUID": upload})
+        if "from" in query and self._content.mount(query["from"], query.get("mount", ""), name):
+            return _created(request, BLOBS, query["mount"])
+        upload = self._content.begin(name)
+        return await self._receive(request, upload) if "digest" in query else _accepted(request, upload)
 
     async def _progress(self, request: web.Request) -> web.Response:
-        return self._accepted(request.match_info["name"], request.match_info["upload"], 204)
+        return _accepted(request, self._content.find(**request.match_info), 204)
 
     async def _append(self, request: web.Request) -> web.Response:
-        name, upload = request.match_info["name"], request.match_info["upload"]
-        so_far = self.content.upload(upload)
-        start = request.headers.get("Content-Range", f"{len(so_far)}-").partition("-")[0]
-        if start != str(len(so_far)):
-            raise Refused(416, "BLOB_UPLOAD_INVALID", f"the next byte is {len(so_far)}, not {start}")
-        so_far += await request.read()
-        return self._accepted(name, upload, 202)
+        return await self._receive(request, self._content.find(**request.match_info))
 
-    async def _finish(self, request: web.Request) -> web.Response:
-        name, upload = request.match_info["name"], request.match_info["upload"]
+    async def _receive(self, request: web.Request, upload: Path) -> web.Response:
+        """With the blob's digest, the bytes are its last ones."""
+        chunks = request.content.iter_chunked(1 << 20)
+        await self._content.append(upload, chunks, request.headers.get("Content-Range"))
+        if request.method == "PATCH":
+            return _accepted(request, upload)
         digest = request.query.get("digest", "")
-        so_far = self.content.upload(upload)
-        so_far += await request.read()
-        self.content.finish(upload, digest)
-        return _created(f"/v2/{name}/blobs/{digest}", digest)
-
-    async def _get_blob(self, request: web.Request) -> web.Response:
-        digest = request.match_info["digest"]
-        headers = {"Docker-Content-Digest": digest, "Content-Type": "application/octet-stream"}
-        return web.Response(body=self.content.blob(digest), headers=headers)
-
-    async def _get_manifest(self, request: web.Request) -> web.Response:
-        found = self.content.manifest(request.match_info["name"], request.match_info["reference"])
-        headers = {"Docker-Content-Digest": found.digest, "Content-Type": found.media_type}
-        return web.Response(body=found.body, headers=headers)
+        await self._content.finish(upload, request.match_info["name"], digest)
+        return _created(request, BLOBS, digest)
 
     async def _put_manifest(self, request: web.Request) -> web.Response:
-        name, reference = request.match_info["name"], request.match_info["reference"]
+        name, reference = request.match_info["name"], request.match_info["leaf"]
         body = await request.read()
-        self._require_parts(name, body)
-        stored: StoredManifest = self.content.store_manifest(name, reference, request.content_type, body)
-        return _created(f"/v2/{name}/manifests/{stored.digest}", stored.digest)
+        digest = self._content.put_manifest(name, reference, body, request.content_type)
+        return _created(request, MANIFESTS, digest)
 
-    def _require_parts(self, name: str, body: bytes) -> None:
-        try:
-            manifest = json.loads(body)
-            blobs = [part["digest"] for part in [*manifest.get("layers", []), manifest.get("config")] if part]
-            images = [part["digest"] for part in manifest.get("manifests", [])]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Refused(400, "MANIFEST_INVALID", f"not a manifest: {error!r}") from error
-        for digest in blobs:
-            if digest not in self.content.blobs:
-                raise Refused(404, "MANIFEST_BLOB_UNKNOWN", f"push blob {digest} first")
-        for digest in images:
-            self.content.manifest(name, digest)
+    async def _get(self, request: web.Request) -> web.StreamResponse:
+        path, kind = self._content.find(**request.match_info), "application/octet-stream"
+        if request.match_info["part"] == MANIFESTS:
+            kind = media_type(json.loads(path.read_bytes()))
+        return web.FileResponse(path, headers={"Docker-Content-Digest": path.name, "Content-Type": kind})
 
-    async def _delete(self, _: web.Request) -> web.Response:
-        raise Refused(405, "UNSUPPORTED", "this registry deletes nothing")
+    async def _delete(self, request: web.Request) -> web.Response:
+        self._content.delete(**request.match_info)
+        return web.Response(status=204 if request.match_info["part"] == UPLOADS else 202)
 
 
-def _created(location: str, digest: str) -> web.Response:
-    return web.Response(status=201, headers={"Location": location, "Docker-Content-Digest": digest})
+def _accepted(request: web.Request, upload: Path, status: int = 202) -> web.Response:
+    where = f"/v2/{request.match_info['name']}/{UPLOADS}/{upload.name}"
+    headers = {"Location": where, "Range": f"0-{max(upload.stat().st_size - 1, 0)}"}
+    return web.Response(status=status, headers=headers | {"Docker-Upload-UUID": upload.name})
 
 
-@web.middleware
-async def _refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except Refused as refused:
-        return _refusal(refused)
+def _created(request: web.Request, part: str, digest: str) -> web.Response:
+    where = f"/v2/{request.match_info['name']}/{part}/{digest}"
+    return web.Response(status=201, headers={"Location": where, "Docker-Content-Digest": digest})
 
 
-def _refusal(refused: Refused) -> web.Response:
-    said = {"errors": [{"code": refused.code, "message": str(refused)}]}
-    return web.json_response(said, status=refused.status)
+def _page(request: web.Request, key: str, names: list[str]) -> web.Response:
+    """At most `n` names after `last`, with a link to the next page."""
+    asked = request.query.get("n", str(len(names)))
+    if not asked.isdecimal():
+        raise Refused(400, "PAGINATION_NUMBER_INVALID", f"n is a number of names, not {asked!r}")
+    left = [name for name in names if name > request.query.get("last", "")]
+    page = left[: int(asked)]
+    more = page and len(page) < len(left)
+    link = {"Link": f'<{request.path}?n={asked}&last={page[-1]}>; rel="next"'} if more else {}
+    return web.json_response({**request.match_info, key: page}, headers=link)
+
+
+def _error(status: int, code: str, message: str) -> web.Response:
+    return web.json_response({"errors": [{"code": code, "message": message}]}, status=status)
