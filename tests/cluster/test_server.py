@@ -127,7 +127,7 @@ async def test_a_status_is_applied_apart(client: Client):
 async def test_a_fault_in_the_middle_of_a_write_leaves_one_object(apiserver, client: Client):
     apiserver.faults[:] = [
         Fault("reset", verb="patch"),
-        Fault("429", verb="patch", retry_after=0),
+        Fault("429", verb="patch", seconds=0),
         Fault("500"),
     ]
     assert (await client.apply(config()))["data"] == {"value": "1"}

@@ -42,7 +42,7 @@ class ApiError(Exception):
         self.reason = REASONS[code] if reason is None else reason
         self.subject = subject
         self.causes = causes
-        self.retry_after: int | None = None
+        self.retry_after: float | None = None
 
     def status(self) -> dict[str, Any]:
         body = status("Failure", message=self.message, reason=self.reason, code=self.code)

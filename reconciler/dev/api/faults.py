@@ -1,11 +1,12 @@
-"""Faults that tests order: a matching request is refused, cut off, or ends the watches of its resource."""
+"""Faults that tests and `POST /_faults` order: requests are refused, delayed or cut off, watches end."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from reconciler.dev.api.errors import ApiError
 
-Action = Literal["429", "500", "409", "410", "reset", "drop-watches"]
+Action = Literal["429", "500", "409", "410", "slow", "reset", "drop-watches"]
 
 
 class Seen(NamedTuple):
@@ -23,38 +24,42 @@ class Seen(NamedTuple):
 
 @dataclass
 class Fault:
-    """`*` matches anything; it strikes `times` times. `reset` cuts the line after the write was taken."""
+    """Strikes `times` times what it matches; `*` matches anything.
+
+    `slow` holds an answer, and each event of a watch, back for `seconds`; `reset` cuts the line after the
+    write was taken; `429` asks to come back after `seconds`.
+    """
 
     action: Action
     verb: str = "*"
     resource: str = "*"
     name: str = "*"
     times: int = 1
-    retry_after: int = 1
+    seconds: float = 1
 
-    def matches(self, verb: str, resource: str, name: str) -> bool:
-        pairs = ((self.verb, verb), (self.resource, resource), (self.name, name))
-        return self.times > 0 and all(wanted in ("*", found) for wanted, found in pairs)
+    def matches(self, *request: str) -> bool:
+        wanted = (self.verb, self.resource, self.name)
+        return self.times > 0 and all(w in ("*", found) for w, found in zip(wanted, request, strict=True))
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def struck(faults: list[Fault], verb: str, resource: str, name: str) -> Fault | None:
-    """The first fault that matches, counted down."""
-    for fault in faults:
-        if fault.matches(verb, resource, name):
-            fault.times -= 1
-            return fault
-    return None
+    def refuse(self) -> None:
+        """Raises what a fault answers with before anything is done."""
+        if self.action.isdigit():
+            error = ApiError(int(self.action), f"injected fault {self.action}")
+            error.retry_after = self.seconds if self.action == "429" else None
+            raise error
 
 
-def refusal(fault: Fault) -> ApiError | None:
-    """The error a fault answers with before anything is done; None for faults of other kinds."""
-    if not fault.action.isdigit():
-        return None
-    code = int(fault.action)
-    error = ApiError(code, f"injected fault {code}")
-    if code == 429:
-        error.retry_after = fault.retry_after
-    return error
+def faults_of(rows: Iterable[Mapping[str, Any]]) -> list[Fault]:
+    """Raises 400 for a row that is no fault."""
+    try:
+        return [Fault(**row) for row in rows]
+    except TypeError as error:
+        raise ApiError(400, f"this is no fault: {error}") from error
+
+
+def struck(faults: Iterable[Fault], *request: str) -> Fault | None:
+    """The first fault that matches (verb, plural, name), counted down."""
+    found = next((fault for fault in faults if fault.matches(*request)), None)
+    if found:
+        found.times -= 1
+    return found

@@ -1,27 +1,24 @@
 """The HTTP face: an aiohttp server over the verbs, with a token, a request log and faults."""
 
 import asyncio
-import base64
 import logging
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any
 
 import orjson
-import yaml
 from aiohttp import web
 
+from reconciler.dev import kubeconfig
 from reconciler.dev.api import discovery
 from reconciler.dev.api.bootstrap import seed
 from reconciler.dev.api.errors import ApiError
-from reconciler.dev.api.faults import Fault, Seen, refusal, struck
+from reconciler.dev.api.faults import Fault, Seen, faults_of, struck
 from reconciler.dev.api.gc import GarbageCollector
 from reconciler.dev.api.kinds import Registry
 from reconciler.dev.api.routes import Route, route
-from reconciler.dev.api.serving import Reply, Serving
+from reconciler.dev.api.serving import JSON_HEADERS, LogSource, Reply, Serving
 from reconciler.dev.api.store import Store
 from reconciler.dev.api.verbs import Verbs, parsed
 from reconciler.dev.journal import Journal
@@ -31,7 +28,8 @@ LOG = logging.getLogger(__name__)
 REQUESTS_KEPT = 50_000
 LARGEST_BODY = 3 * 1024 * 1024
 OPEN_PATHS = ("/healthz", "/livez", "/readyz", "/version")
-LogSource = Callable[[str, str, str], Awaitable[str]]
+NOWHERE = Route("")
+NO_FAULT = Fault("slow", seconds=0)
 
 
 class ApiServer:
@@ -89,42 +87,24 @@ class ApiServer:
 
     def write_kubeconfig(self, path: Path) -> None:
         """Over plain HTTP the URL there holds the token too: kubectl sends no token header then."""
-        cluster: dict[str, Any] = {"name": "dev", "cluster": {"server": f"{self.url}/{self.token}"}}
         if self._certificate:
-            trusted = base64.b64encode(self._certificate.path.read_bytes()).decode()
-            cluster["cluster"] = {"server": self.url, "certificate-authority-data": trusted}
-        user = {"name": "dev", "user": {"token": self.token}}
-        context = {"name": "dev", "context": {"cluster": "dev", "user": "dev"}}
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [cluster],
-            "users": [user],
-            "contexts": [context],
-            "current-context": "dev",
-        }
-        path.touch(mode=0o600)
-        path.write_text(yaml.safe_dump(config))
+            kubeconfig.write(path, self.url, self.token, self._certificate.path.read_bytes())
+        else:
+            kubeconfig.write(path, f"{self.url}/{self.token}", self.token)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        code = 500
-        target: Route | None = None
+        target = NOWHERE
         try:
             path = self._allowed_path(request)
             target = route(request.method, path, request.query, self.registry)
             reply = await self._reply(request, target, path)
-            code = reply.code
-            self._note(request, target, code)
-            return await self._sent(request, reply)
         except ApiError as error:
-            self._note(request, target, error.code)
-            return _refused(error)
-        except (ConnectionResetError, asyncio.CancelledError):
-            raise
+            reply = _refused(error)
         except Exception as error:
             LOG.exception("a bug in the development API server: %s %s", request.method, request.path)
-            self._note(request, target, 500)
-            return _refused(ApiError(500, f"{type(error).__name__}: {error}"))
+            reply = _refused(ApiError(500, f"{type(error).__name__}: {error}"))
+        self._note(request, target, reply.code)
+        return await _sent(request, reply)
 
     def _allowed_path(self, request: web.BaseRequest) -> str:
         """The request's path without a leading token. Raises 401 where the token is in neither place."""
@@ -142,46 +122,22 @@ class ApiServer:
             return self._order_faults(request.method, body)
         if target.resource is None:
             return discovery.reply(request, path, body, self)
-        fault = struck(self.faults, target.verb, target.resource.plural, target.name)
-        if fault and (error := refusal(fault)):
-            raise error
+        fault = struck(self.faults, target.verb, target.resource.plural, target.name) or NO_FAULT
+        fault.refuse()
+        pause = fault.seconds if fault.action == "slow" else 0.0
+        await asyncio.sleep(pause)
         reply = await self._serving.reply(request, target, body)
-        if fault and fault.action == "drop-watches":
+        reply.cut = fault.action == "reset"
+        reply.pause = pause
+        if fault.action == "drop-watches":
             self.store.drop_watches(target.resource.key)
-        if fault and fault.action == "reset":
-            reply.cut = True
         return reply
 
-    async def _sent(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-        if reply.cut and request.transport is not None:
-            request.transport.abort()
-            raise ConnectionResetError("injected fault: reset")
-        if reply.stream is None:
-            return web.Response(body=reply.body, status=reply.code, headers=reply.headers)
-        response = web.StreamResponse(status=reply.code, headers=reply.headers)
-        await response.prepare(request)
-        try:
-            async with aclosing(reply.stream) as chunks:
-                async for chunk in chunks:
-                    await response.write(chunk)
-            await response.write_eof()
-        except ConnectionResetError:
-            pass  # whoever watched has gone
-        return response
-
-    def _note(self, request: web.BaseRequest, target: Route | None, code: int) -> None:
-        self.requests.append(
-            Seen(
-                verb=target.verb if target else request.method.lower(),
-                resource=target.resource.plural if target and target.resource else "",
-                subresource=target.subresource if target else "",
-                namespace=target.namespace if target else "",
-                name=target.name if target else "",
-                agent=request.headers.get("User-Agent", ""),
-                user=request.headers.get("Impersonate-User", ""),
-                code=code,
-            )
-        )
+    def _note(self, request: web.BaseRequest, target: Route, code: int) -> None:
+        plural = target.resource.plural if target.resource else ""
+        agent, user = (request.headers.get(name, "") for name in ("User-Agent", "Impersonate-User"))
+        where = (plural, target.subresource, target.namespace, target.name)
+        self.requests.append(Seen(target.verb or request.method.lower(), *where, agent, user, code))
 
     def _order_faults(self, method: str, body: bytes) -> Reply:
         """GET shows the faults; POST replaces them, and drops watches or compacts at once if asked to.
@@ -190,23 +146,41 @@ class ApiServer:
         """
         if method == "POST":
             order = parsed(body, "application/json")
-            self.faults[:] = [Fault(**rule) for rule in order.get("faults", ())]
+            self.faults[:] = faults_of(order.get("faults", ()))
             if order.get("dropWatches"):
                 self.store.drop_watches()
             if order.get("compact"):
                 self.store.compact()
-        return Reply(orjson.dumps([fault.as_json() for fault in self.faults]))
+        return Reply(orjson.dumps(self.faults))
 
 
 async def _body(request: web.BaseRequest) -> bytes:
-    body = await request.content.read()
-    if len(body) > LARGEST_BODY:
-        raise ApiError(413, f"Request entity too large: limit is {LARGEST_BODY}")
+    """Never reads more than is allowed."""
+    body = b""
+    while chunk := await request.content.readany():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise ApiError(413, f"Request entity too large: limit is {LARGEST_BODY}")
     return body
 
 
-def _refused(error: ApiError) -> web.Response:
-    headers = {"Content-Type": "application/json"}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(error.retry_after)
-    return web.Response(body=orjson.dumps(error.status()), status=error.code, headers=headers)
+def _refused(error: ApiError) -> Reply:
+    wait = {} if error.retry_after is None else {"Retry-After": f"{error.retry_after:g}"}
+    return Reply(orjson.dumps(error.status()), error.code, {**JSON_HEADERS, **wait})
+
+
+async def _sent(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+    if reply.cut and request.transport is not None:
+        request.transport.abort()
+        raise ConnectionResetError("injected fault: reset")
+    if reply.stream is None:
+        return web.Response(body=reply.body, status=reply.code, headers=reply.headers)
+    response = web.StreamResponse(status=reply.code, headers=reply.headers)
+    with suppress(ConnectionResetError):  # whoever watched has gone
+        await response.prepare(request)
+        async with aclosing(reply.stream) as chunks:
+            async for chunk in chunks:
+                await asyncio.sleep(reply.pause)
+                await response.write(chunk)
+        await response.write_eof()
+    return response

@@ -19,13 +19,14 @@ JSON_HEADERS = {"Content-Type": "application/json"}
 
 @dataclass
 class Reply:
-    """A body, or a stream of chunks. `cut` drops the connection instead of answering."""
+    """A body, or a stream of chunks. `cut` drops the connection instead, `pause` is before each chunk."""
 
     body: bytes = b""
     code: int = 200
     headers: Mapping[str, str] = field(default_factory=lambda: JSON_HEADERS)
     stream: AsyncGenerator[bytes, None] | None = None
     cut: bool = False
+    pause: float = 0.0
 
 
 LogSource = Callable[[str, str, str], Awaitable[str]]

@@ -1,5 +1,6 @@
 """The server around the verbs: discovery, defaults, faults, the request log, several in one process."""
 
+import asyncio
 import gzip
 import json
 
@@ -133,7 +134,7 @@ async def test_requests_are_recorded_with_agent_and_impersonated_user(api, apise
 
 
 async def test_a_fault_refuses_as_often_as_it_was_told(api, apiserver):
-    apiserver.faults.append(Fault("429", verb="create", resource="configmaps", retry_after=7))
+    apiserver.faults.append(Fault("429", verb="create", resource="configmaps", seconds=7))
     code, status = await api.create(MAPS, config_map())
     assert (code, status["reason"], api.headers["Retry-After"]) == (429, "TooManyRequests", "7")
     assert (await api.create(MAPS, config_map()))[0] == 201
@@ -152,6 +153,31 @@ async def test_a_reset_takes_the_write_and_gives_no_answer(api, apiserver):
     with pytest.raises(aiohttp.ClientError):
         await api.create(MAPS, config_map())
     assert (await api.get(f"{MAPS}/settings"))[0] == 200
+
+
+async def test_answers_and_watch_events_can_be_slow(api, apiserver):
+    clock = asyncio.get_running_loop().time
+    apiserver.faults[:] = [Fault("slow", verb="get", seconds=0.2), Fault("slow", verb="watch", seconds=0.3)]
+    began = clock()
+    await api.get(f"{MAPS}/settings")
+    assert clock() - began >= 0.2
+    async with api.watch(MAPS) as watch:
+        began = clock()
+        await api.create(MAPS, config_map())
+        assert (await watch.next())[0] == "ADDED"
+        assert clock() - began >= 0.3
+
+
+async def test_what_is_no_fault_is_refused_and_changes_nothing(api, apiserver):
+    apiserver.faults[:] = [Fault("500", name="other")]
+    code, refused = await api.create("/_faults", {"faults": [{"action": "429", "colour": "red"}]})
+    assert (code, "colour" in refused["message"]) == (400, True)
+    assert len(apiserver.faults) == 1
+
+
+async def test_a_body_that_is_too_large_is_refused(api):
+    code, refused = await api.create(MAPS, config_map(a="x" * (3 << 20)))
+    assert (code, refused["reason"]) == (413, "RequestEntityTooLarge")
 
 
 async def test_watches_can_be_dropped(api):
