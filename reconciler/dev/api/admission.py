@@ -13,6 +13,7 @@ from reconciler.dev.api.apply import Entry, Writer, after_update, entries_of, re
 from reconciler.dev.api.errors import ApiError, Cause, cause, invalid
 from reconciler.dev.api.fieldsets import duplicate
 from reconciler.dev.api.kinds import Resource
+from reconciler.dev.api.schema import ANY
 from reconciler.dev.api.store import Object
 from reconciler.dev.api.validation import defaulted, pruned, rule_violations, violations
 
@@ -42,7 +43,8 @@ class Call:
     def dry_run(self) -> bool:
         value = self.params.get("dryRun", "")
         if value not in ("", "All"):
-            raise ApiError(400, f'dryRun: Unsupported value: "{value}": supported values: "All"')
+            why = f'Unsupported value: "{value}": supported values: "All"'
+            raise invalid("meta.k8s.io", "Options", "", [cause("FieldValueNotSupported", "dryRun", why)])
         return value == "All"
 
     def writer(self, operation: str) -> Writer:
@@ -56,6 +58,8 @@ def now() -> str:
 
 def decoded(call: Call, body: Any) -> tuple[Object, list[str]]:
     """The body as an object of the call's kind, and warnings for its unknown fields. Raises 400."""
+    if call.subresource == "status" and isinstance(body, dict):
+        body = {name: body[name] for name in ("apiVersion", "kind", "metadata", "status") if name in body}
     obj, unknown = _known(call.resource, body)
     mode = call.params.get("fieldValidation", "Warn")
     complaints = [f'unknown field "{path}"' for path in unknown]
@@ -102,7 +106,7 @@ def new_object(call: Call, obj: Object) -> Object:
     """`obj` as it is first stored, before ownership is recorded. Raises 400 and 422."""
     metadata = obj["metadata"]
     if metadata.get("resourceVersion"):
-        raise ApiError(400, "resourceVersion should not be set on objects to be created")
+        raise ApiError(500, "resourceVersion should not be set on objects to be created", reason="")
     for name in (*SERVER_SET, "resourceVersion", "selfLink"):
         metadata.pop(name, None)
     if not metadata.get("name") and metadata.get("generateName"):
@@ -125,19 +129,15 @@ def changed_object(call: Call, old: Object, new: Object) -> Object:
     metadata = new["metadata"]
     for name in SERVER_SET:
         metadata.pop(name, None)
-        if name in old["metadata"]:
-            metadata[name] = old["metadata"][name]
-    metadata["resourceVersion"] = old["metadata"]["resourceVersion"]
-    for name in ("name", "namespace"):
-        if name in old["metadata"]:
-            metadata.setdefault(name, old["metadata"][name])
+    kept = (*SERVER_SET, "resourceVersion", "name", "namespace")
+    metadata.update({name: old["metadata"][name] for name in kept if name in old["metadata"]})
+    if added := _new_finalizers(old, metadata):
+        why = "no new finalizers can be added if the object is being deleted, found new finalizers"
+        found = cause("FieldValueForbidden", "metadata.finalizers", f"Forbidden: {why} {added}")
+        _refuse(call, old, [found])
     if call.subresource == "status":
-        owners = metadata.get("managedFields")
-        status = {"status": new["status"]} if "status" in new else {}
-        new = {**{k: v for k, v in old.items() if k != "status"}, **status}
-        new["metadata"] = {**old["metadata"], **({"managedFields": owners} if owners else {})}
-        new["apiVersion"] = call.resource.api_version
-    elif call.resource.has_status:
+        return _with_status(call, old, new)
+    if call.resource.has_status:
         new.pop("status", None)
         if "status" in old:
             new["status"] = old["status"]
@@ -145,6 +145,27 @@ def changed_object(call: Call, old: Object, new: Object) -> Object:
     if "generation" in metadata and _meaning(call.resource, old) != _meaning(call.resource, new):
         new["metadata"]["generation"] = old["metadata"]["generation"] + 1
     return new
+
+
+def _new_finalizers(old: Object, metadata: Object) -> list[str]:
+    """Those added to an object that is being deleted."""
+    if "deletionTimestamp" not in metadata:
+        return []
+    return sorted(set(metadata.get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ()))
+
+
+def _with_status(call: Call, old: Object, new: Object) -> Object:
+    """`old` with the status of `new`: the rest is neither taken nor checked again."""
+    kind = call.resource.type.child("status") or ANY
+    kept = {**old, "metadata": dict(old["metadata"])}
+    if owners := new["metadata"].get("managedFields"):
+        kept["metadata"]["managedFields"] = owners
+    kept.pop("status", None)
+    if "status" in new:
+        kept["status"] = new["status"]
+        defaulted(kept["status"], kind)
+        _refuse(call, kept, list(violations(kept["status"], kind, "status")))
+    return kept
 
 
 def _meaning(resource: Resource, obj: Object) -> Any:
@@ -163,22 +184,25 @@ def settled(call: Call, old: Object, obj: Object) -> Object:
         builtins.complete(resource.plural, old, obj)
         if resource.plural == "customresourcedefinitions":
             crds.complete(obj)
-    name = obj["metadata"].get("name", "")
-    causes = list(_metadata_violations(obj["metadata"]))
     broken = list(violations(_without_managed_fields(obj), resource.type))
-    if resource.custom:
-        if resource.type.guarded and not broken:
-            broken += rule_violations(obj, old or None, resource.type)
-    else:
-        for found in broken:
-            if found["reason"] == "FieldValueTypeInvalid":
-                raise ApiError(400, f"{_unhandled(resource)}: {found['field']}: {found['message']}")
-        broken += builtins.forbidden_changes(resource.plural, old, obj)
+    if not resource.custom:
+        broken += builtins.violations(resource.plural, old, obj)
         if resource.plural == "customresourcedefinitions":
             broken += crds.violations(old, obj)
-    if causes or broken:
-        raise invalid(resource.group, resource.kind, name, causes + broken)
+    _refuse(call, obj, [*_metadata_violations(obj["metadata"]), *broken])
+    if resource.custom and resource.type.guarded:
+        _refuse(call, obj, list(rule_violations(obj, old or None, resource.type)))
     return obj
+
+
+def _refuse(call: Call, obj: Object, broken: list[Cause]) -> None:
+    """Raises 422 where anything is broken, or 400 where a built-in kind could not even be decoded."""
+    resource = call.resource
+    for found in broken if not resource.custom else ():
+        if found["reason"] == "FieldValueTypeInvalid":
+            raise ApiError(400, f"{_unhandled(resource)}: {found['field']}: {found['message']}")
+    if broken:
+        raise invalid(resource.group, resource.kind, obj["metadata"].get("name", ""), broken)
 
 
 def _without_managed_fields(obj: Object) -> Object:

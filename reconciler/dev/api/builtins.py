@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -201,9 +202,34 @@ STATEFUL_SET_MUTABLE = {
 }
 
 
-def forbidden_changes(plural: str, old: Object, obj: Object) -> list[Cause]:
-    """Changes of fields that cannot change; the message shows the new value, as a real server's does."""
-    return list(_forbidden(plural, old, obj)) if old else []
+def violations(plural: str, old: Object, obj: Object) -> Iterator[Cause]:
+    """What the schema does not say: counts below zero, selectors that miss, bad keys, forbidden changes."""
+    spec = obj.get("spec", {})
+    if spec.get("replicas", 0) < 0:
+        message = f"Invalid value: {spec['replicas']}: must be greater than or equal to 0"
+        yield cause("FieldValueInvalid", "spec.replicas", message)
+    if plural in WORKLOADS and plural != "jobs":
+        yield from _selector_violations(spec)
+    if plural in ("configmaps", "secrets"):
+        for field in ("data", "binaryData"):
+            for name in obj.get(field) or ():
+                if not DATA_KEY.fullmatch(name):
+                    message = f'Invalid value: "{name}": a valid config key must match [-._a-zA-Z0-9]+'
+                    yield cause("FieldValueInvalid", f"{field}[{name}]", message)
+    if old:
+        yield from _forbidden(plural, old, obj)
+
+
+DATA_KEY = re.compile(r"(?!\.\.?$)[-._a-zA-Z0-9]{1,253}")
+
+
+def _selector_violations(spec: Object) -> Iterator[Cause]:
+    wanted = (spec.get("selector") or {}).get("matchLabels") or {}
+    labels = (spec["template"].get("metadata") or {}).get("labels") or {}
+    if not wanted.items() <= labels.items():
+        shown = orjson.dumps(labels).decode()
+        message = f"Invalid value: {shown}: `selector` does not match template `labels`"
+        yield cause("FieldValueInvalid", "spec.template.metadata.labels", message)
 
 
 def _forbidden(plural: str, old: Object, obj: Object) -> Iterator[Cause]:

@@ -17,6 +17,8 @@ from reconciler.dev.api.verbs import shown
 
 TRUE = ("1", "t", "T", "true", "TRUE", "True")
 BOOKMARK_SECONDS = 30.0
+BOOKMARK_LEAD = 2.0
+"""A watch hears a bookmark this long before it ends, as long as nothing else happens."""
 
 
 @dataclass(frozen=True)
@@ -186,9 +188,10 @@ class Watch:
             self._table.watchers.discard(self._watcher)
 
     async def _live(self) -> AsyncGenerator[bytes, None]:
+        pause = min(BOOKMARK_SECONDS, max(self._timeout - BOOKMARK_LEAD, 1.0))
         while True:
             try:
-                async with asyncio.timeout(BOOKMARK_SECONDS if self._bookmarks else None):
+                async with asyncio.timeout(pause if self._bookmarks else None):
                     events = [await self._watcher.queue.get()]
             except TimeoutError:
                 yield frame("BOOKMARK", self._encoder.bookmark(self._store.version, initial=False))

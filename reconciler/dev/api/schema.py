@@ -56,7 +56,7 @@ class Type:
 
     @functools.cached_property
     def guarded(self) -> bool:
-        """Whether a CEL rule stands here or below. Only for types that do not refer to themselves."""
+        """Whether a CEL rule stands here or below. Not for built-in types, which may refer to themselves."""
         below = (*self.fields.values(), *((self.element,) if self.element else ()))
         return any([bool(self.rules), *(kind.guarded for kind in below)])
 

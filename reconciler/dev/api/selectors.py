@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from reconciler.dev.api.errors import ApiError
 from reconciler.dev.api.kinds import Resource
-from reconciler.dev.api.store import Object, Record
+from reconciler.dev.api.store import Record
 
 Predicate = Callable[[Record], bool]
 LabelTest = Callable[[Mapping[str, str]], bool]
@@ -15,28 +15,18 @@ _EQUAL = re.compile(r"^(?P<key>[^\s=!]+)\s*(?P<op>==|=|!=)\s*(?P<value>[^\s=!]*)
 _EXISTS = re.compile(r"^(?P<not>!?)\s*(?P<key>[^\s=!()]+)$")
 _COMMA = re.compile(r",(?![^()]*\))")
 
-FIELDS: dict[str, tuple[str, ...]] = {
-    "pods": (
-        "spec.nodeName",
-        "spec.restartPolicy",
-        "spec.serviceAccountName",
-        "status.phase",
-        "status.podIP",
-    ),
-    "events": (
-        *("reason", "type", "source"),
-        *(
-            f"involvedObject.{name}"
-            for name in ("kind", "namespace", "name", "uid", "apiVersion", "fieldPath")
-        ),
-    ),
-    "secrets": ("type",),
-    "namespaces": ("status.phase",),
-    "nodes": ("spec.unschedulable",),
-    "jobs": ("status.successful",),
-    "services": ("spec.clusterIP", "spec.type"),
-    "replicasets": ("status.replicas",),
+FIELDS: Mapping[str, str] = {
+    "pods": "spec.nodeName spec.restartPolicy spec.serviceAccountName status.phase status.podIP",
+    "events": "reason type source involvedObject.kind involvedObject.namespace involvedObject.name "
+    "involvedObject.uid involvedObject.apiVersion involvedObject.fieldPath",
+    "secrets": "type",
+    "namespaces": "status.phase",
+    "nodes": "spec.unschedulable",
+    "jobs": "status.successful",
+    "services": "spec.clusterIP spec.type",
+    "replicasets": "status.replicas",
 }
+"""What a built-in kind can be selected by, beside its name and namespace."""
 
 
 def selection(resource: Resource, params: Mapping[str, str]) -> Predicate | None:
@@ -45,13 +35,7 @@ def selection(resource: Resource, params: Mapping[str, str]) -> Predicate | None
     fields = [_field_test(resource, term) for term in _terms(params.get("fieldSelector", ""))]
     if not labels and not fields:
         return None
-
-    def selected(record: Record) -> bool:
-        if not all(test(record.labels) for test in labels):
-            return False
-        return not fields or _all_fields(fields, record)
-
-    return selected
+    return lambda record: all(t(record.labels) for t in labels) and all(t(record) for t in fields)
 
 
 def _terms(text: str) -> list[str]:
@@ -77,37 +61,21 @@ def _label_test(term: str) -> LabelTest:
     raise ApiError(400, f"unable to parse requirement: {term}")
 
 
-def _field_test(resource: Resource, term: str) -> tuple[str, str, bool]:
+def _field_test(resource: Resource, term: str) -> Predicate:
     match = _EQUAL.match(term)
     if not match:
         raise ApiError(400, f"invalid field selector: {term}")
-    known = (
-        "metadata.name",
-        "metadata.namespace",
-        *(() if resource.custom else FIELDS.get(resource.plural, ())),
-    )
-    if match["key"] not in known:
-        raise ApiError(400, f'field label not supported: "{match["key"]}"')
-    return match["key"], match["value"], match["op"] != "!="
+    path, wanted, equal = match["key"], match["value"], match["op"] != "!="
+    known = "" if resource.custom else FIELDS.get(resource.plural, "")
+    if path not in ("metadata.name", "metadata.namespace", *known.split()):
+        raise ApiError(400, f'field label not supported: "{path}"')
+    return lambda record: (_text_at(record, path) == wanted) == equal
 
 
-def _all_fields(tests: list[tuple[str, str, bool]], record: Record) -> bool:
-    whole: Object | None = None
-    for path, wanted, equal in tests:
-        if path == "metadata.name":
-            found = record.key[1]
-        elif path == "metadata.namespace":
-            found = record.key[0]
-        else:
-            whole = whole or record.copy()
-            found = _text_at(whole, path)
-        if (found == wanted) != equal:
-            return False
-    return True
-
-
-def _text_at(obj: Object, path: str) -> str:
-    value: object = obj
+def _text_at(record: Record, path: str) -> str:
+    if path in ("metadata.namespace", "metadata.name"):
+        return record.key[path == "metadata.name"]
+    value: object = record.copy()
     for step in path.split("."):
         value = value.get(step) if isinstance(value, dict) else None
     if value is None:

@@ -14,6 +14,8 @@ from reconciler.dev.api.routes import Route
 from reconciler.dev.api.tables import TableEncoder, metadata_list, table_body, wanted_form
 from reconciler.dev.api.verbs import Answer, Verbs, parsed
 
+BODIES = ("application/json", "application/yaml", "application/octet-stream")
+"""The last stands for none at all."""
 JSON_HEADERS = {"Content-Type": "application/json"}
 
 
@@ -72,6 +74,9 @@ class Serving:
         content_type = request.content_type
         if "protobuf" in content_type:
             raise ApiError(415, "protobuf bodies are not read by this development server: send JSON or YAML")
+        if verb in ("create", "update") and content_type not in BODIES:
+            accepted = "accepted media types include: application/json, application/yaml"
+            raise ApiError(415, f"the body of the request was in an unknown format - {accepted}")
         match verb:
             case "create":
                 return self._verbs.create(call, parsed(body, content_type))

@@ -87,7 +87,6 @@ def violations(value: Any, kind: Type, path: str = "") -> Iterator[Cause]:
         return
     if kind.ruled:
         yield from _broken_rules(value, node, path)
-        yield from _broken_combinations(value, kind, path)
     if isinstance(value, dict):
         yield from _object_violations(value, kind, path)
     elif isinstance(value, list):
@@ -135,29 +134,24 @@ def _list_violations(value: list[Any], kind: Type, path: str) -> Iterator[Cause]
             seen.add(key)
 
 
-RULES: Mapping[str, tuple[Callable[[Any, Any], bool], str]] = {
-    "minimum": (lambda v, limit: v >= limit, "should be greater than or equal to {}"),
-    "maximum": (lambda v, limit: v <= limit, "should be less than or equal to {}"),
-    "multipleOf": (lambda v, step: v % step == 0, "should be a multiple of {}"),
-    "minLength": (lambda v, limit: len(v) >= limit, "should be at least {} chars long"),
-    "maxLength": (lambda v, limit: len(v) <= limit, "should be at most {} chars long"),
-    "pattern": (lambda v, pattern: re.search(pattern, v) is not None, "should match '{}'"),
-    "minItems": (lambda v, limit: len(v) >= limit, "should have at least {} items"),
-    "maxItems": (lambda v, limit: len(v) <= limit, "should have at most {} items"),
-    "minProperties": (lambda v, limit: len(v) >= limit, "should have at least {} properties"),
-    "maxProperties": (lambda v, limit: len(v) <= limit, "should have at most {} properties"),
+NUMBER = (int, float)
+RULES: Mapping[str, tuple[type | tuple[type, ...], Callable[[Any, Any], bool], str]] = {
+    "minimum": (NUMBER, lambda v, limit: v >= limit, "should be greater than or equal to {}"),
+    "maximum": (NUMBER, lambda v, limit: v <= limit, "should be less than or equal to {}"),
+    "multipleOf": (NUMBER, lambda v, step: v % step == 0, "should be a multiple of {}"),
+    "minLength": (str, lambda v, limit: len(v) >= limit, "should be at least {} chars long"),
+    "maxLength": (str, lambda v, limit: len(v) <= limit, "should be at most {} chars long"),
+    "pattern": (str, lambda v, pattern: re.search(pattern, v) is not None, "should match '{}'"),
+    "minItems": (list, lambda v, limit: len(v) >= limit, "should have at least {} items"),
+    "maxItems": (list, lambda v, limit: len(v) <= limit, "should have at most {} items"),
+    "minProperties": (dict, lambda v, limit: len(v) >= limit, "should have at least {} properties"),
+    "maxProperties": (dict, lambda v, limit: len(v) <= limit, "should have at most {} properties"),
 }
-APPLIES: Mapping[str, type | tuple[type, ...]] = {
-    "minimum": (int, float),
-    "maximum": (int, float),
-    "multipleOf": (int, float),
-    "minLength": str,
-    "maxLength": str,
-    "pattern": str,
-    "minItems": list,
-    "maxItems": list,
-    "minProperties": dict,
-    "maxProperties": dict,
+COMBINATIONS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "allOf": lambda value, options: all(_fits(value, o) for o in options),
+    "anyOf": lambda value, options: any(_fits(value, o) for o in options),
+    "oneOf": lambda value, options: sum(_fits(value, o) for o in options) == 1,
+    "not": lambda value, option: not _fits(value, option),
 }
 
 
@@ -167,26 +161,12 @@ def _broken_rules(value: Any, node: Mapping[str, Any], path: str) -> Iterator[Ca
         supported = ", ".join(orjson.dumps(v).decode() for v in node["enum"])
         message = f"Unsupported value: {shown}: supported values: {supported}"
         yield cause("FieldValueNotSupported", path, message)
-    for name, (holds, text) in RULES.items():
-        if name in node and isinstance(value, APPLIES[name]) and not holds(value, node[name]):
+    for name, (types, holds, text) in RULES.items():
+        if name in node and isinstance(value, types) and not holds(value, node[name]):
             message = f"Invalid value: {shown}: {path} in body {text.format(node[name])}"
             yield cause("FieldValueInvalid", path, message)
-
-
-def _broken_combinations(value: Any, kind: Type, path: str) -> Iterator[Cause]:
-    for word in ("allOf", "anyOf", "oneOf", "not"):
-        if word not in kind.node:
-            continue
-        given = kind.node[word]
-        options = given if isinstance(given, list) else [given]
-        matching = sum(_fits(value, option) for option in options)
-        wanted = {
-            "allOf": matching == len(options),
-            "anyOf": matching > 0,
-            "oneOf": matching == 1,
-            "not": matching == 0,
-        }
-        if not wanted[word]:
+    for word, holds in COMBINATIONS.items():
+        if word in node and not holds(value, node[word]):
             message = f"Invalid value: {path} in body must validate {word} of the given schemas"
             yield cause("FieldValueInvalid", path, message)
 
@@ -194,23 +174,14 @@ def _broken_combinations(value: Any, kind: Type, path: str) -> Iterator[Cause]:
 def _fits(value: Any, node: Mapping[str, Any]) -> bool:
     """Whether a value-validation-only schema holds; such schemas declare no structure of their own."""
     expected = node.get("type")
-    if expected and not _is_a(value, expected):
+    if (expected and not _is_a(value, expected)) or any(_broken_rules(value, node, "")):
         return False
-    if any(_broken_rules(value, node, "")):
-        return False
-    if isinstance(value, dict):
-        if any(name not in value for name in node.get("required", ())):
-            return False
-        below = node.get("properties") or {}
-        if not all(_fits(value[name], below[name]) for name in below if name in value):
-            return False
-    checks: Mapping[str, Callable[[Any], bool]] = {
-        "allOf": lambda options: all(_fits(value, o) for o in options),
-        "anyOf": lambda options: any(_fits(value, o) for o in options),
-        "oneOf": lambda options: sum(_fits(value, o) for o in options) == 1,
-        "not": lambda option: not _fits(value, option),
-    }
-    return all(check(node[word]) for word, check in checks.items() if word in node)
+    if not isinstance(value, dict):
+        return True
+    below = node.get("properties") or {}
+    return all(name in value for name in node.get("required", ())) and all(
+        _fits(value[name], below[name]) for name in below if name in value
+    )
 
 
 def rule_violations(value: Any, old: Any, kind: Type, path: str = "") -> Iterator[Cause]:

@@ -27,6 +27,7 @@ from reconciler.dev.api.schema import Type
 from reconciler.dev.api.store import Object, Record, Store
 
 NAMESPACES = ("", "namespaces")
+PERMANENT = ("default", "kube-system", "kube-public")
 APPLY = ("application/apply-patch+yaml", "application/apply-patch+json")
 JSON = "application/json-patch+json"
 MERGE = "application/merge-patch+json"
@@ -117,7 +118,6 @@ class Verbs:
 
     def update(self, call: Call, body: Any) -> Answer:
         new, warnings = decoded(call, body)
-        _check_name(call, new)
         record = self.live(call)
         if call.resource.needs_version and not new["metadata"].get("resourceVersion"):
             message = "Invalid value: 0x0: must be specified for an update"
@@ -149,6 +149,7 @@ class Verbs:
 
     def _replace(self, call: Call, record: Record, new: Object, warnings: list[str]) -> Answer:
         old = self._editable(call, record)
+        _check_name(call, new)
         self._check_versions(call, record, new["metadata"])
         new = changed_object(call, old, new)
         return self._committed(call, record, with_owners(call, old, new), warnings)
@@ -227,6 +228,8 @@ class Verbs:
     def delete(self, call: Call, options: Deletion) -> Answer:
         record = self.live(call)
         options.check(call, record)
+        if call.resource.key == NAMESPACES and call.name in PERMANENT:
+            raise errors.forbidden(call.subject, "this namespace may not be deleted")
         obj = record.copy()
         marked(call.resource, obj, options)
         if call.dry_run or options.dry_run:
@@ -255,8 +258,10 @@ def _last_applied(obj: Object, kind: Type) -> set[str]:
 
 
 def _check_name(call: Call, obj: Object) -> None:
-    if obj["metadata"].setdefault("name", call.name) != call.name:
-        raise ApiError(400, f"the name of the object does not match the name on the URL ({call.name})")
+    name = obj["metadata"].setdefault("name", call.name)
+    if name != call.name:
+        why = f"the name of the object ({name}) does not match the name on the URL ({call.name})"
+        raise ApiError(400, why)
 
 
 def _other_uid(wanted: str, record: Record) -> str:

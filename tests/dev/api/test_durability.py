@@ -14,6 +14,7 @@ from reconciler.dev.tls import Certificate
 from .client import CORE, CRDS, KAITO, Client, config_map, definition, workspace
 
 MAPS = f"{CORE}/configmaps"
+TEAM = "/api/v1/namespaces/team/configmaps"
 
 
 async def test_objects_definitions_and_versions_survive_a_restart(tmp_path):
@@ -41,12 +42,13 @@ async def test_a_deletion_that_a_restart_interrupted_goes_on(tmp_path):
     held = config_map()
     held["metadata"]["finalizers"] = ["example.com/wait"]
     async with served(tmp_path) as api:
-        await api.create(MAPS, held)
-        await api.delete(f"{MAPS}/settings")
-        await api.delete("/api/v1/namespaces/default")
+        await api.create("/api/v1/namespaces", {"metadata": {"name": "team"}})
+        await api.create(TEAM, held)
+        await api.delete(f"{TEAM}/settings")
+        await api.delete("/api/v1/namespaces/team")
     async with served(tmp_path) as api:
-        await api.patch(f"{MAPS}/settings", {"metadata": {"finalizers": None}})
-        await api.gone("/api/v1/namespaces/default")
+        await api.patch(f"{TEAM}/settings", {"metadata": {"finalizers": None}})
+        await api.gone("/api/v1/namespaces/team")
 
 
 async def test_a_line_cut_off_by_a_crash_is_dropped(tmp_path):

