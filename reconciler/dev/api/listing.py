@@ -32,10 +32,8 @@ def page(store: Store, call: Call) -> Page:
     table = store.table(call.resource.key)
     selected = selection(call.resource, call.params)
     version, after = _start(store, table, call)
-    records = (
-        table.select(call.namespace or None) if version == store.version else _past(table, version, call)
-    )
-    records = [r for r in records if (after is None or r.key > after) and (selected is None or selected(r))]
+    records = table.select(call.namespace or None, None if version == store.version else version)
+    records = [r for r in records if r.key > after and (selected is None or selected(r))]
     metadata: Object = {"resourceVersion": str(version)}
     limit = _number(call.params, "limit")
     if limit and len(records) > limit:
@@ -46,27 +44,22 @@ def page(store: Store, call: Call) -> Page:
     return Page(records, metadata)
 
 
-def _start(store: Store, table: Table, call: Call) -> tuple[int, tuple[str, str] | None]:
+def _start(store: Store, table: Table, call: Call) -> tuple[int, tuple[str, ...]]:
     """The version a list shows and the key it starts after."""
+    after: list[str] = []
     if token := call.params.get("continue"):
         try:
-            version, *key = orjson.loads(base64.urlsafe_b64decode(token))
+            wanted, *after = orjson.loads(base64.urlsafe_b64decode(token))
         except ValueError as error:
             raise ApiError(400, "continue key is not valid") from error
-        if version < table.floor:
-            raise expired("The provided continue parameter is too old to display a consistent list result.")
-        return version, (key[0], key[1])
-    wanted = _number(call.params, "resourceVersion")
-    _refuse_future(store, wanted)
-    if call.params.get("resourceVersionMatch") != "Exact":
-        return store.version, None
+    else:
+        wanted = _number(call.params, "resourceVersion")
+        _refuse_future(store, wanted)
+        if call.params.get("resourceVersionMatch") != "Exact":
+            return store.version, ()
     if wanted < table.floor:
         raise expired(f"too old resource version: {wanted} ({table.floor})")
-    return wanted, None
-
-
-def _past(table: Table, version: int, call: Call) -> list[Record]:
-    return [r for r in table.as_of(version) if not call.namespace or r.key[0] == call.namespace]
+    return wanted, tuple(after)
 
 
 def _token(version: int, last: Record) -> str:

@@ -1,13 +1,15 @@
 """OpenAPI v3 documents: enough for kubectl to validate, merge and apply."""
 
-from collections.abc import Mapping
+import re
 from typing import Any
+
+import orjson
 
 from reconciler.dev.api.kinds import DELETE_OPTIONS, Registry, Resource
 from reconciler.dev.api.schema import META, builtin
 
 Object = dict[str, Any]
-PREFIX = "#/components/schemas/"
+REFERENCE = re.compile(r'"\$ref":"#/components/schemas/([^"]+)"')
 
 
 def index(registry: Registry) -> Object:
@@ -21,20 +23,13 @@ def document(parts: list[str], registry: Registry) -> Object | None:
     resources = [resource for resource in registry if _path(resource) == wanted]
     if not resources:
         return None
-    schemas: Object = {}
-    paths: Object = {}
-    for resource in resources:
-        name = _schema_name(resource)
-        schemas[name] = _schema(resource)
-        paths.update(_operations(resource))
-    for name in (META + "ObjectMeta", DELETE_OPTIONS):
-        schemas[name] = builtin().definitions[name]
-    _add_referred(schemas)
+    schemas: Object = {_schema_name(resource): _schema(resource) for resource in resources}
+    schemas.update({name: builtin().definitions[name] for name in (META + "ObjectMeta", DELETE_OPTIONS)})
     return {
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": "v1.32.0"},
-        "paths": paths,
-        "components": {"schemas": {name: _linked(node) for name, node in schemas.items()}},
+        "paths": {path: found for resource in resources for path, found in _operations(resource).items()},
+        "components": {"schemas": _with_referred(schemas)},
     }
 
 
@@ -56,8 +51,8 @@ def _gvk(resource: Resource) -> Object:
 def _schema(resource: Resource) -> Object:
     node = dict(resource.type.node)
     if resource.custom:
-        text = {"type": "string"}
-        head = {"apiVersion": text, "kind": text, "metadata": {"$ref": META + "ObjectMeta"}}
+        text, metadata = {"type": "string"}, {"$ref": f"#/components/schemas/{META}ObjectMeta"}
+        head = {"apiVersion": text, "kind": text, "metadata": metadata}
         node["properties"] = {**(node.get("properties") or {}), **head}
     node["x-kubernetes-group-version-kind"] = [_gvk(resource)]
     return node
@@ -81,31 +76,12 @@ def _operations(resource: Resource) -> Object:
     return {f"/{_path(resource)}{scope}/{resource.plural}/{{name}}": {"patch": patch}}
 
 
-def _add_referred(schemas: Object) -> None:
+def _with_referred(schemas: Object) -> Object:
+    """`schemas` and the definitions that they refer to, over any number of steps."""
     waiting = list(schemas.values())
     while waiting:
-        for name in _references(waiting.pop()):
+        for name in REFERENCE.findall(orjson.dumps(waiting.pop()).decode()):
             if name not in schemas:
                 schemas[name] = builtin().definitions[name]
                 waiting.append(schemas[name])
-
-
-def _references(node: Any) -> list[str]:
-    if isinstance(node, list):
-        return [name for item in node for name in _references(item)]
-    if not isinstance(node, Mapping):
-        return []
-    own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
-    return own + [name for value in node.values() for name in _references(value)]
-
-
-def _linked(node: Any) -> Any:
-    """Definition names as links, and formats that only this server knows left out."""
-    if isinstance(node, list):
-        return [_linked(item) for item in node]
-    if not isinstance(node, Mapping):
-        return node
-    linked = {k: _linked(v) for k, v in node.items()}
-    if isinstance(node.get("$ref"), str):
-        linked["$ref"] = PREFIX + node["$ref"]
-    return linked
+    return schemas

@@ -105,7 +105,7 @@ class Schemas:
         return built
 
     def _referred(self, node: Node) -> Type:
-        named = self.named(node["$ref"])
+        named = self.named(node["$ref"].rpartition("/")[2])
         if "default" not in node and not any(key.startswith("x-kubernetes-") for key in node):
             return named
         built = Type({**named.node, **node}, named.shape)

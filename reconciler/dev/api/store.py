@@ -61,22 +61,19 @@ class Table:
         self.watchers: set[Watcher] = set()
         self._sorted: list[Key] | None = []
 
-    def keys(self) -> list[Key]:
-        if self._sorted is None:
-            self._sorted = sorted(self.records)
-        return self._sorted
-
-    def select(self, namespace: str | None) -> list[Record]:
-        """Records in key order, of one namespace or (None) of all."""
-        keys = self.keys()
+    def select(self, namespace: str | None, version: int | None = None) -> list[Record]:
+        """Records in key order, of one namespace or all (None), as of `version` ≥ floor."""
+        if version is not None:
+            past = self._as_of(version)
+            return [past[key] for key in sorted(past) if namespace in (None, key[0])]
+        keys = self._sorted = sorted(self.records) if self._sorted is None else self._sorted
         if namespace is not None:
-            keys = keys[
-                bisect.bisect_left(keys, (namespace, "")) : bisect.bisect_left(keys, (namespace + "\0", ""))
-            ]
+            first, end = (bisect.bisect_left(keys, (name, "")) for name in (namespace, namespace + "\0"))
+            keys = keys[first:end]
         return [self.records[key] for key in keys]
 
-    def as_of(self, version: int) -> list[Record]:
-        """Records in key order as they were at `version`, by undoing the log. Needs version ≥ floor."""
+    def _as_of(self, version: int) -> dict[Key, Record]:
+        """By undoing the log."""
         past = dict(self.records)
         for event in reversed(self.log):
             if event.record.version <= version:
@@ -84,7 +81,7 @@ class Table:
             past.pop(event.record.key, None)
             if event.before is not None:
                 past[event.before.key] = event.before
-        return [past[key] for key in sorted(past)]
+        return past
 
     def append(self, event: Event) -> None:
         key = event.record.key

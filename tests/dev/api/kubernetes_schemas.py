@@ -66,7 +66,7 @@ def reduced(node: Any, *, names: bool = False) -> Any:
     if isinstance(kept.get("type"), list):
         kept["type"] = next(t for t in kept["type"] if t != "null")
     if "$ref" in kept:
-        kept["$ref"] = kept["$ref"].rpartition("/")[2]
+        kept["$ref"] = "#/components/schemas/" + kept["$ref"].rpartition("/")[2]
     if not kept:
         kept["x-kubernetes-preserve-unknown-fields"] = True
     return kept
@@ -75,7 +75,7 @@ def reduced(node: Any, *, names: bool = False) -> Any:
 def references(node: Any) -> Iterator[str]:
     if isinstance(node, dict):
         if isinstance(node.get("$ref"), str):
-            yield node["$ref"]
+            yield node["$ref"].rpartition("/")[2]
         for value in node.values():
             yield from references(value)
     elif isinstance(node, list):
