@@ -203,33 +203,59 @@ STATEFUL_SET_MUTABLE = {
 
 
 def violations(plural: str, old: Object, obj: Object) -> Iterator[Cause]:
-    """What the schema does not say: counts below zero, selectors that miss, bad keys, forbidden changes."""
-    spec = obj.get("spec", {})
-    if spec.get("replicas", 0) < 0:
-        message = f"Invalid value: {spec['replicas']}: must be greater than or equal to 0"
-        yield cause("FieldValueInvalid", "spec.replicas", message)
-    if plural in WORKLOADS and plural != "jobs":
-        yield from _selector_violations(spec)
-    if plural in ("configmaps", "secrets"):
-        for field in ("data", "binaryData"):
-            for name in obj.get(field) or ():
-                if not DATA_KEY.fullmatch(name):
-                    message = f'Invalid value: "{name}": a valid config key must match [-._a-zA-Z0-9]+'
-                    yield cause("FieldValueInvalid", f"{field}[{name}]", message)
+    """What the schema does not say of a built-in kind, and changes that are forbidden."""
+    for check in CHECKS.get(plural, ()):
+        yield from check(obj)
     if old:
         yield from _forbidden(plural, old, obj)
+
+
+def _negative_replicas(obj: Object) -> Iterator[Cause]:
+    if obj["spec"]["replicas"] < 0:
+        message = f"Invalid value: {obj['spec']['replicas']}: must be greater than or equal to 0"
+        yield cause("FieldValueInvalid", "spec.replicas", message)
+
+
+def _missed_selector(obj: Object) -> Iterator[Cause]:
+    wanted = (obj["spec"].get("selector") or {}).get("matchLabels") or {}
+    labels = (obj["spec"]["template"].get("metadata") or {}).get("labels") or {}
+    if not wanted.items() <= labels.items():
+        shown = orjson.dumps(labels).decode()
+        message = f"Invalid value: {shown}: `selector` does not match template `labels`"
+        yield cause("FieldValueInvalid", "spec.template.metadata.labels", message)
 
 
 DATA_KEY = re.compile(r"(?!\.\.?$)[-._a-zA-Z0-9]{1,253}")
 
 
-def _selector_violations(spec: Object) -> Iterator[Cause]:
-    wanted = (spec.get("selector") or {}).get("matchLabels") or {}
-    labels = (spec["template"].get("metadata") or {}).get("labels") or {}
-    if not wanted.items() <= labels.items():
-        shown = orjson.dumps(labels).decode()
-        message = f"Invalid value: {shown}: `selector` does not match template `labels`"
-        yield cause("FieldValueInvalid", "spec.template.metadata.labels", message)
+def _bad_keys(obj: Object) -> Iterator[Cause]:
+    for field in ("data", "binaryData"):
+        for name in obj.get(field) or ():
+            if not DATA_KEY.fullmatch(name):
+                message = f'Invalid value: "{name}": a valid config key must match [-._a-zA-Z0-9]+'
+                yield cause("FieldValueInvalid", f"{field}[{name}]", message)
+
+
+def _two_budgets(obj: Object) -> Iterator[Cause]:
+    if {"minAvailable", "maxUnavailable"} <= obj["spec"].keys():
+        shown = orjson.dumps(obj["spec"]).decode()
+        message = f"Invalid value: {shown}: minAvailable and maxUnavailable cannot be both set"
+        yield cause("FieldValueInvalid", "spec", message)
+
+
+def _other_namespace(obj: Object) -> Iterator[Cause]:
+    involved = obj.get("involvedObject", {}).get("namespace")
+    if involved and involved != obj["metadata"]["namespace"]:
+        message = f'Invalid value: "{involved}": does not match event.namespace'
+        yield cause("FieldValueInvalid", "involvedObject.namespace", message)
+
+
+CHECKS: dict[str, tuple[Callable[[Object], Iterator[Cause]], ...]] = {
+    **dict.fromkeys(("deployments", "replicasets", "statefulsets"), (_negative_replicas, _missed_selector)),
+    **dict.fromkeys(("configmaps", "secrets"), (_bad_keys,)),
+    "poddisruptionbudgets": (_two_budgets,),
+    "events": (_other_namespace,),
+}
 
 
 def _forbidden(plural: str, old: Object, obj: Object) -> Iterator[Cause]:

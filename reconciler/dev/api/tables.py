@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -115,14 +115,9 @@ AGE = Column("Age", lambda obj: since(obj["metadata"].get("creationTimestamp")))
 def columns_of(resource: Resource) -> list[Column]:
     if resource.custom:
         return [NAME, *(_declared(column) for column in resource.columns or (AGE_COLUMN,))]
-    rows = _builtin_columns().get(resource.plural, ())
-    columns = [Column(name, _cell(cell), *more) for name, cell, *more in rows]
-    if resource.plural == "events":
-        return columns
-    wide = [column for column in columns if column.definition["priority"]]
-    narrow = [column for column in columns if not column.definition["priority"]]
-    dated = () if resource.plural == "customresourcedefinitions" else (AGE,)
-    return [NAME, *narrow, *dated, *wide]
+    rows = _builtin_columns().get(resource.plural, ["Age"])
+    columns = [AGE if row == "Age" else _builtin_column(*row) for row in rows]
+    return columns if resource.plural == "events" else [NAME, *columns]
 
 
 AGE_COLUMN = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
@@ -132,6 +127,10 @@ AGE_COLUMN = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTime
 def _builtin_columns() -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = yaml.safe_load(Path(__file__).with_name("columns.yaml").read_text())
     return found
+
+
+def _builtin_column(name: str, cell: str, kind: str = "string", priority: int = 0) -> Column:
+    return Column(name, _cell(cell), kind, priority)
 
 
 def _declared(column: Object) -> Column:
@@ -232,13 +231,20 @@ def _joined(items: Iterable[str]) -> str:
     return ",".join(items) or "<none>"
 
 
+def _pairs(labels: Mapping[str, str] | None) -> str:
+    return _joined(f"{key}={value}" for key, value in (labels or {}).items())
+
+
 ROLE = "node-role.kubernetes.io/"
 CELLS: dict[str, Cell] = {
     "pod_ready": lambda o: f"{sum(bool(s.get('ready')) for s in _states(o))}/{len(o['spec']['containers'])}",
     "pod_status": _pod_status,
     "restarts": lambda o: str(sum(state.get("restartCount", 0) for state in _states(o))),
     "ports": lambda o: _joined(f"{p['port']}/{p.get('protocol', 'TCP')}" for p in o["spec"].get("ports", ())),
-    "selector": lambda o: _joined(f"{k}={v}" for k, v in (o["spec"].get("selector") or {}).items()),
+    "service_selector": lambda o: _pairs(o["spec"].get("selector")),
+    "selector": lambda o: _pairs(o["spec"]["selector"].get("matchLabels")),
+    "containers": lambda o: _joined(c["name"] for c in o["spec"]["template"]["spec"]["containers"]),
+    "images": lambda o: _joined(c.get("image", "") for c in o["spec"]["template"]["spec"]["containers"]),
     "slice_ports": lambda o: _joined(str(p.get("port")) for p in o.get("ports") or ()),
     "slice_addresses": lambda o: _joined(a for e in o.get("endpoints") or () for a in e["addresses"]),
     "node_status": _node_status,

@@ -42,7 +42,10 @@ async def test_get_shows_tables_and_wide_ones(kubectl, api):
     await api.create("/api/v1/namespaces/default/pods", pod(nodeName="n1"))
     _, out, _ = await kubectl("get", "pods", "-o", "wide")
     header, row = out.splitlines()
-    assert header.split() == ["NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE"]
+    assert header.split() == [
+        *("NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE"),
+        *("NOMINATED", "NODE", "READINESS", "GATES"),
+    ]
     assert row.split()[:4] == ["worker", "0/1", "Pending", "0"]
 
 

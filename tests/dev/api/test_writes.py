@@ -32,6 +32,59 @@ async def test_generated_names_differ(api):
     assert all(name.startswith("job-") and len(name) == 9 for name in names)
 
 
+REFUSED_BUILT_INS = {
+    "fewer replicas than none": ("apps/v1", "deployments", deployment(replicas=-1), "spec.replicas"),
+    "a selector that misses its pods": (
+        *("apps/v1", "deployments"),
+        {**deployment(), "spec": {**deployment()["spec"], "selector": {"matchLabels": {"app": "other"}}}},
+        "spec.template.metadata.labels",
+    ),
+    "a key that is no file name": ("v1", "configmaps", config_map(**{"a/b": "1"}), "data[a/b]"),
+    "a budget with both limits": (
+        *("policy/v1", "poddisruptionbudgets"),
+        {"metadata": {"name": "a"}, "spec": {"minAvailable": 1, "maxUnavailable": 1}},
+        "spec",
+    ),
+    "an event about another namespace": (
+        *("v1", "events"),
+        {"metadata": {"name": "a"}, "involvedObject": {"kind": "Pod", "name": "x", "namespace": "b"}},
+        "involvedObject.namespace",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_BUILT_INS.values(), ids=REFUSED_BUILT_INS.keys())
+async def test_built_in_kinds_are_checked_beyond_their_schema(case, api):
+    version, plural, body, field = case
+    root = "/api/v1" if version == "v1" else f"/apis/{version}"
+    code, refused = await api.create(f"{root}/namespaces/default/{plural}", body)
+    assert (code, [found["field"] for found in refused["details"]["causes"]]) == (422, [field])
+
+
+async def test_namespaces_that_every_cluster_needs_stay(api):
+    code, refused = await api.delete("/api/v1/namespaces/kube-system")
+    assert (code, "may not be deleted" in refused["message"]) == (403, True)
+
+
+async def test_what_is_being_deleted_takes_no_new_finalizer(api):
+    await api.create(MAPS, {"metadata": {"name": "a", "finalizers": ["example.com/one"]}})
+    await api.delete(f"{MAPS}/a")
+    added = {"metadata": {"finalizers": ["example.com/one", "example.com/two"]}}
+    code, refused = await api.patch(f"{MAPS}/a", added)
+    assert (code, refused["details"]["causes"][0]["field"]) == (422, "metadata.finalizers")
+
+
+async def test_a_patch_cannot_rename(api):
+    await api.create(MAPS, config_map())
+    code, refused = await api.patch(f"{MAPS}/settings", {"metadata": {"name": "other"}})
+    assert (code, "does not match the name on the URL" in refused["message"]) == (400, True)
+
+
+async def test_a_body_that_is_neither_json_nor_yaml_is_refused(api):
+    code, _ = await api.ask("POST", MAPS, config_map(), media="text/plain")
+    assert code == 415
+
+
 REFUSED = {
     "a namespace that does not exist": ("/api/v1/namespaces/nope/configmaps", config_map(), 404, "NotFound"),
     "a resource that is not served": (
