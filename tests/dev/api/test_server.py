@@ -5,8 +5,10 @@ import gzip
 import json
 
 import aiohttp
+import httpx
 import pytest
 import yaml
+from plugins.apiserver import in_thread
 
 from reconciler.dev.api.server import ApiServer, Fault
 
@@ -184,6 +186,13 @@ async def test_watches_can_be_dropped(api):
     async with api.watch(MAPS) as watch:
         await api.create("/_faults", {"dropWatches": True})
         assert await watch.next() is None
+
+
+def test_a_blocking_client_is_served_from_a_thread():
+    with in_thread(ApiServer()) as server, httpx.Client(base_url=f"{server.url}/{server.token}") as client:
+        assert client.post(MAPS, json=config_map()).status_code == 201
+        with client.stream("GET", MAPS, params={"watch": "1", "timeoutSeconds": 1}) as watch:
+            assert [json.loads(line)["type"] for line in watch.iter_lines()] == ["ADDED"]
 
 
 async def test_two_servers_share_nothing(api):
