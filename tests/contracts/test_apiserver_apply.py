@@ -147,7 +147,7 @@ async def test_a_list_without_a_type_is_replaced_whole(api, deployments):
 async def test_lists_of_custom_resources_follow_their_types(api, widgets_at):
     first = widget(tags=["a"], order=["x"], parts=[{"name": "p", "weight": 1}], limits={"l": 1})
     await applied(api, widgets_at, first, "first")
-    second = widget(tags=["b"], parts=[{"name": "q", "weight": "2kg"}], limits={"m": 2})
+    second = widget(tags=["b"], parts=[{"name": "q", "weight": 2}], limits={"m": 2})
     both = await applied(api, widgets_at, second, "second")
     assert sorted(both["spec"]["tags"]) == ["a", "b"]
     assert {each["name"] for each in both["spec"]["parts"]} == {"p", "q"}
@@ -163,13 +163,14 @@ async def test_lists_of_custom_resources_follow_their_types(api, widgets_at):
 async def test_status_is_applied_by_its_own_endpoint(api, widgets_at):
     await applied(api, widgets_at, widget(), "us")
     ready = {"type": "Ready", "status": "True", "reason": "Up"}
-    body = widget(size=9) | {"status": {"conditions": [ready]}}
+    head = {key: widget()[key] for key in ("apiVersion", "kind", "metadata")}
     target = f"{widgets_at}/cog/status"
-    code, told = await api.patch(target, body, APPLY, fieldManager="reporter", force="true")
+    body = head | {"status": {"conditions": [ready]}}
+    code, told = await api.patch(target, body, APPLY, fieldManager="reporter")
     assert (code, told["status"], told["spec"]["size"]) == (200, {"conditions": [ready]}, 1)
     assert told["metadata"]["generation"] == 1
     more = {"status": {"conditions": [{"type": "Busy", "status": "False"}]}}
-    code, both = await api.patch(target, widget() | more, APPLY, fieldManager="other")
+    code, both = await api.patch(target, head | more, APPLY, fieldManager="other")
     assert (code, {each["type"] for each in both["status"]["conditions"]}) == (200, {"Ready", "Busy"})
     again = await applied(api, widgets_at, widget())
     assert again["status"] == both["status"]

@@ -67,8 +67,15 @@ async def test_a_list_has_the_clusters_version_and_items_without_a_kind(api, map
     assert (listed["kind"], listed["apiVersion"], item["data"]) == ("ConfigMapList", "v1", {"n": "a"})
     assert int(listed["metadata"]["resourceVersion"]) >= int(item["metadata"]["resourceVersion"])
     assert "kind" not in item
-    cached = await api.seen(maps, labelSelector="suite", resourceVersion=listed["metadata"]["resourceVersion"])
-    assert names(cached) == ["a"]
+    recent = item["metadata"]["resourceVersion"]
+    assert names(await api.seen(maps, labelSelector="suite", resourceVersion=recent)) == ["a"]
+
+
+async def test_a_list_from_the_future_is_refused(api, maps):
+    code, status = await api.get(maps, resourceVersion="999999999")
+    assert (code, status["reason"]) == (504, "Timeout")
+    assert "Too large resource version: 999999999" in status["message"]
+    assert status["details"]["retryAfterSeconds"] == 1
 
 
 async def test_items_of_custom_resources_say_their_kind(api, widgets_at):

@@ -32,7 +32,7 @@ SPEC = {
             "items": {
                 "type": "object",
                 "required": ["name"],
-                "properties": {"name": {"type": "string"}, "weight": {"x-kubernetes-int-or-string": True}},
+                "properties": {"name": {"type": "string"}, "weight": {"type": "integer"}},
             },
         },
         "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
