@@ -5,7 +5,13 @@ import os
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["plugins.apiserver", "plugins.bed", "plugins.git", "plugins.realcluster", "plugins.registries"]
+pytest_plugins = [
+    "plugins.apiserver",
+    "plugins.bed",
+    "plugins.git",
+    "plugins.realcluster",
+    "plugins.registries",
+]
 
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("dev", deadline=None)

@@ -1,6 +1,6 @@
 """What a server can do by its age: the listed differences between an old server and a supported one.
 
-Each is probed on every server by `test_apiserver_ages.py`: those from `since` on must do it, older ones must not.
+Each is probed on every server by `test_apiserver_ages.py`: those from `since` on do it, older ones do not.
 Where the release is not documented, `since` is the oldest supported one.
 """
 
@@ -28,7 +28,6 @@ AGES = {
     "spec apart from status": Age((1, 22), "an apply to /status owns what it says of the spec"),
     "initial events": Age((1, 32), "a watch with sendInitialEvents and resourceVersionMatch is refused"),
     "name label of namespaces": Age((1, 21), "namespaces have no label kubernetes.io/metadata.name"),
-    "strict replace": Age(SUPPORTED, "a JSON patch's `replace` adds what is not there"),
     "paths through lists": Age(SUPPORTED, "causes name spec.parts.name, not spec.parts[0].name"),
     "list types beside int-or-string": Age(
         SUPPORTED, "one int-or-string field makes every list of its kind atomic to an apply"

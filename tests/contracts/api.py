@@ -53,7 +53,9 @@ class Api:
         authority = cluster.get("certificate-authority-data")
         self.url = cluster["server"].rstrip("/")
         self.token = user["token"]
-        self.tls = ssl.create_default_context(cadata=base64.b64decode(authority).decode()) if authority else True
+        self.tls = (
+            ssl.create_default_context(cadata=base64.b64decode(authority).decode()) if authority else True
+        )
         headers = {"Authorization": f"Bearer {self.token}", "User-Agent": "conformance/1.0"}
         connector = aiohttp.TCPConnector(ssl=self.tls)
         self.session = aiohttp.ClientSession(headers=headers, connector=connector)

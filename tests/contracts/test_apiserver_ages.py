@@ -5,7 +5,7 @@ import copy
 import pytest
 from contracts import widgets
 from contracts.ages import AGES, able
-from contracts.api import APPLY, CRDS, JSON_PATCH, bare, config_map, pod
+from contracts.api import APPLY, CRDS, config_map, pod
 from contracts.widgets import definition, widget
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
@@ -63,15 +63,15 @@ async def initial_events(api):
     await api.made(api.path("configmaps"), config_map())
     query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "timeoutSeconds": "4"}
     found = []
-    watching = api.watch(
-        api.path("configmaps"), allowWatchBookmarks="true", labelSelector="suite", **query
-    )
+    watching = api.watch(api.path("configmaps"), allowWatchBookmarks="true", labelSelector="suite", **query)
     async with watching as watch:
         if watch.response.status != 200:
             return False
         while (event := await watch.next()) is not None:
             found.append(event)
     (first, added), *rest = found
+    if first == "ERROR" and "RequestWatchProgress" in added["message"]:
+        return True  # served, but not over an etcd older than 3.4.25
     assert (first, added["metadata"]["name"]) == ("ADDED", "settings")
     marks = [mark["metadata"].get("annotations") for kind, mark in rest if kind == "BOOKMARK"]
     return {"k8s.io/initial-events-end": "true"} in marks
@@ -80,14 +80,6 @@ async def initial_events(api):
 async def name_label_of_namespaces(api):
     home = await api.seen(f"/api/v1/namespaces/{api.namespace}")
     return home["metadata"].get("labels") == {"kubernetes.io/metadata.name": api.namespace}
-
-
-async def strict_replace(api):
-    await api.made(api.path("configmaps"), bare(a="1"))
-    steps = [{"op": "replace", "path": "/data/z", "value": "1"}]
-    code, _ = await api.patch(api.path("configmaps", "settings"), steps, JSON_PATCH)
-    assert code in (200, 422)
-    return code == 422
 
 
 async def paths_through_lists(api):
@@ -125,7 +117,6 @@ PROBES = {
     "spec apart from status": spec_apart_from_status,
     "initial events": initial_events,
     "name label of namespaces": name_label_of_namespaces,
-    "strict replace": strict_replace,
     "paths through lists": paths_through_lists,
     "list types beside int-or-string": list_types_beside_int_or_string,
 }

@@ -95,6 +95,7 @@ async def family(api, maps, *, blocks=False):
     await api.made(maps, child)
 
 
+@pytest.mark.controllers
 async def test_dependents_follow_their_owner_in_the_background(api, maps):
     await family(api, maps)
     code, status = await api.delete(f"{maps}/owner", _options(propagationPolicy="Background"))
@@ -103,6 +104,7 @@ async def test_dependents_follow_their_owner_in_the_background(api, maps):
     await api.gone(f"{maps}/child")
 
 
+@pytest.mark.controllers
 async def test_an_owner_waits_for_its_dependents_in_the_foreground(api, maps):
     await family(api, maps, blocks=True)
     held = {"metadata": {"finalizers": ["example.com/wait"]}}
@@ -116,6 +118,7 @@ async def test_an_owner_waits_for_its_dependents_in_the_foreground(api, maps):
     await api.gone(f"{maps}/owner")
 
 
+@pytest.mark.controllers
 async def test_orphans_stay_without_their_owner(api, maps):
     await family(api, maps)
     assert (await api.delete(f"{maps}/owner", _options(propagationPolicy="Orphan")))[0] == 200
@@ -137,6 +140,7 @@ async def test_a_collection_is_deleted_by_selector(api, maps):
     assert names(await api.seen(maps, labelSelector="suite")) == ["b"]
 
 
+@pytest.mark.controllers
 async def test_a_namespace_takes_everything_with_it(api, maps, widgets_at):
     body = config_map()
     body["metadata"]["finalizers"] = ["example.com/wait"]
@@ -157,6 +161,7 @@ async def test_a_namespace_takes_everything_with_it(api, maps, widgets_at):
     await api.gone(home)
 
 
+@pytest.mark.controllers
 async def test_a_namespace_that_is_gone_can_be_made_anew(api):
     home = f"/api/v1/namespaces/{api.namespace}"
     await api.delete(home)

@@ -107,15 +107,19 @@ async def test_pages_show_one_version_of_the_world(api):
     assert "continue" not in third["metadata"]
 
 
-async def test_a_page_of_a_forgotten_version_is_expired_and_can_be_gone_on_with(api, server):
+async def test_a_page_of_a_forgotten_version_is_expired_or_still_exact(api, server):
+    """Servers since 1.34 may answer it from memory."""
     leases = api.path("coordination.k8s.io/leases")
     for name in "abc":
         await api.made(leases, {"metadata": {"name": name}})
     first = await api.seen(leases, limit=1)
     await api.made(leases, {"metadata": {"name": "d"}})
     await server.forget()
-    code, status = await api.get(leases, limit=1, continue_=first["metadata"]["continue"])
-    assert (code, status["reason"]) == (410, "Expired")
+    code, answer = await api.get(leases, limit=9, continue_=first["metadata"]["continue"])
+    if code == 200:
+        assert names(answer) == ["b", "c"]
+    else:
+        assert (code, answer["reason"]) == (410, "Expired")
 
 
 async def test_a_continue_token_that_is_none_is_refused(api, maps):

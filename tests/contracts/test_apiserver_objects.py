@@ -23,7 +23,9 @@ async def test_a_name_is_taken_once(api):
     assert (code, status["kind"], status["reason"]) == (409, "Status", "AlreadyExists")
     assert status["details"] == {"name": "settings", "kind": "configmaps"}
     await api.delete(api.path("configmaps", "settings"))
-    assert (await api.made(api.path("configmaps"), config_map()))["metadata"]["uid"] != first["metadata"]["uid"]
+    assert (await api.made(api.path("configmaps"), config_map()))["metadata"]["uid"] != first["metadata"][
+        "uid"
+    ]
 
 
 async def test_what_is_not_there_is_not_found(api):
@@ -152,7 +154,9 @@ async def test_a_dry_run_shows_the_result_and_stores_nothing(api):
     code, shown = await api.patch(path, {"spec": {"replicas": 4}}, dryRun="All")
     assert (code, shown["spec"]["replicas"]) == (200, 4)
     assert (await api.delete(path, dryRun="All"))[0] == 200
-    assert (await api.delete(path, {"kind": "DeleteOptions", "apiVersion": "v1", "dryRun": ["All"]}))[0] == 200
+    assert (await api.delete(path, {"kind": "DeleteOptions", "apiVersion": "v1", "dryRun": ["All"]}))[
+        0
+    ] == 200
     assert (await api.seen(path))["spec"]["replicas"] == 1
     code, status = await api.create(api.path("configmaps"), config_map(), dryRun="Some")
     assert (code, status["reason"]) == (422, "Invalid")

@@ -77,7 +77,11 @@ async def test_a_strategic_patch_merges_lists_by_their_key(api, web):
     patch = in_container(env=[{"name": "B", "value": "3"}, {"name": "C", "value": "4"}], image="app:2")
     code, changed = await api.patch(web, patch, STRATEGIC)
     assert code == 200
-    assert {each["name"]: each["value"] for each in container(changed)["env"]} == {"A": "1", "B": "3", "C": "4"}
+    assert {each["name"]: each["value"] for each in container(changed)["env"]} == {
+        "A": "1",
+        "B": "3",
+        "C": "4",
+    }
     assert (container(changed)["image"], container(changed)["args"]) == ("app:2", ["x", "y"])
 
 

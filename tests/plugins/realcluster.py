@@ -22,8 +22,16 @@ import yaml
 from .children import Child, free_port
 
 ASSETS = os.environ.get("KUBEBUILDER_ASSETS", "")
+SERVERS = ["dev", "real"] if ASSETS else ["dev"]
+"""Names of those that tests run against: ours, and the real one where there is one."""
+
 START_SECONDS = 120.0
 ADMIN = "admin"
+
+
+def has(program: str) -> bool:
+    """Whether the folder of programs has this one."""
+    return (Path(ASSETS) / program).exists()
 
 
 class ControlPlane:
