@@ -62,6 +62,7 @@ KINDS = _table(
     Kind("ReplicaSet", "apps", "v1", "replicasets"),
     Kind("StatefulSet", "apps", "v1", "statefulsets"),
     Kind("Job", "batch", "v1", "jobs"),
+    Kind("EndpointSlice", "discovery.k8s.io", "v1", "endpointslices"),
     Kind("Lease", "coordination.k8s.io", "v1", "leases"),
     Kind(
         "CustomResourceDefinition",

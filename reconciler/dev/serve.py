@@ -27,7 +27,9 @@ from .api.server import ApiServer
 from .clock import INSTANT, Clock, LoopClock, Pace, Speed
 from .cloud.cloud import Cloud
 from .cloud.http import CloudServer
+from .controllers.claims import Claims
 from .controllers.deployments import Deployments
+from .controllers.endpoints import Endpoints
 from .controllers.jobs import Jobs
 from .controllers.lostpods import LostPods
 from .controllers.replicasets import ReplicaSets
@@ -138,7 +140,10 @@ class World:
     def _queues(self) -> list[WorkQueue[ObjectKey]]:
         if not self.api:
             return []
-        everyone = (Deployments, ReplicaSets, StatefulSets, Jobs, Scheduler, LostPods)
+        everyone = (
+            *(Deployments, ReplicaSets, StatefulSets, Jobs, Scheduler),
+            *(Endpoints, Claims, LostPods),
+        )
         return [each(self.view, self.pace).queue for each in everyone]
 
     async def stop(self) -> None:

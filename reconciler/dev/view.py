@@ -1,11 +1,13 @@
 """The cluster as controllers, scheduler and node agent see and change it.
 
-One watch cache is shared by all of them, with two indexes: what an object controls, and which pods a
-node has. What is written shows here at once, before the watch says so.
+One watch cache is shared by all of them, with indexes: what an object controls, which pods a node has,
+which pods a Service means. What is written shows here at once, before the watch says so.
 """
 
+import secrets
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from reconciler.cluster.cache import Cache, Selection
@@ -14,12 +16,19 @@ from reconciler.errors import NotFound
 from reconciler.model.names import ObjectKey
 from reconciler.model.world import Manifest
 
-from .objects import controller_of, key_of, uid_of
+from .clock import Pace, timestamp
+from .objects import controller_of, deleting, key_of, labels_of, selects, uid_of
 from .workqueue import WorkQueue
 
 NODE_KINDS = ("Node", "ConfigMap", "Pod")
 """What the node agent looks at."""
-KINDS = (*NODE_KINDS, "Deployment", "ReplicaSet", "StatefulSet", "Job")
+KINDS = (
+    *NODE_KINDS,
+    *("Deployment", "ReplicaSet", "StatefulSet", "Job"),
+    *("Service", "EndpointSlice", "PersistentVolumeClaim"),
+)
+Index = Callable[[Manifest], Iterable[object]]
+"""The values under which an object is found."""
 Heed = Callable[[ObjectKey, Manifest | None, Manifest | None], None]
 
 
@@ -30,8 +39,9 @@ class View:
         self.client = client
         self._cache = Cache(client, [Selection(kind, whole=True) for kind in kinds], self._heed)
         self._heeding: dict[str, list[Heed]] = defaultdict(list)
-        self._controlled: dict[str, dict[ObjectKey, None]] = defaultdict(dict)
-        self._bound: dict[str, dict[ObjectKey, None]] = defaultdict(dict)
+        self._indexed: dict[Index, dict[object, dict[ObjectKey, None]]] = {
+            values: defaultdict(dict) for values in (_owner, _node, _labels, _selector)
+        }
 
     async def start(self) -> None:
         """Returns once everything that the server knows is listed."""
@@ -57,20 +67,38 @@ class View:
         for each in owned:
             self.subscribe(each, heed_owned)
 
+    def controller(
+        self, kind: str, work: Callable[[Manifest], Awaitable[None]], pace: Pace, owned: Sequence[str] = ()
+    ) -> WorkQueue[ObjectKey]:
+        """A queue that gives `work` each living object of `kind` that it is fed."""
+
+        async def reconcile(key: ObjectKey) -> None:
+            found = self.get(key)
+            if found is not None and not deleting(found):
+                await work(found)
+
+        queue: WorkQueue[ObjectKey] = WorkQueue(reconcile, pace)
+        self.feed(kind, queue, owned)
+        return queue
+
     def _heed(self, key: ObjectKey, old: Manifest | None, new: Manifest | None) -> None:
         self._index(key, old, new)
         for heed in self._heeding[key.kind]:
             heed(key, old, new)
 
     def _index(self, key: ObjectKey, old: Manifest | None, new: Manifest | None) -> None:
-        for index, value in ((self._controlled, _owner_uid), (self._bound, _node_name)):
-            before, after = old and value(old), new and value(new)
-            if before and before != after:
-                index[before].pop(key, None)
-                if not index[before]:
-                    del index[before]
-            if after:
-                index[after][key] = None
+        for values, index in self._indexed.items():
+            before = set(values(old)) if old else set()
+            after = set(values(new)) if new else set()
+            for value in before - after:
+                del index[value][key]
+                if not index[value]:
+                    del index[value]
+            for value in after - before:
+                index[value][key] = None
+
+    def _found(self, values: Index, value: object) -> list[Manifest]:
+        return [found for key in self._indexed[values].get(value, ()) if (found := self.get(key))]
 
     def get(self, key: ObjectKey) -> Manifest | None:
         return self._cache.get(key)
@@ -80,11 +108,20 @@ class View:
 
     def controlled(self, owner: Manifest, kind: str) -> list[Manifest]:
         """What `owner` controls, of one kind."""
-        keys = self._controlled.get(uid_of(owner), {})
-        return [found for key in keys if key.kind == kind and (found := self.get(key))]
+        return [each for each in self._found(_owner, uid_of(owner)) if each["kind"] == kind]
 
     def pods_on(self, node: str) -> list[Manifest]:
-        return [found for key in self._bound.get(node, {}) if (found := self.get(key))]
+        return self._found(_node, node)
+
+    def selected(self, service: Manifest) -> list[Manifest]:
+        """The pods that a Service's selector means; none where it has none."""
+        found = [self._found(_labels, value) for value in _selector(service)]
+        return [pod for pod in min(found, key=len, default=[]) if selects(service, pod)]
+
+    def selecting(self, pod: Manifest) -> list[Manifest]:
+        """The Services that mean this pod."""
+        services = (each for value in _labels(pod) for each in self._found(_selector, value))
+        return list({uid_of(each): each for each in services if selects(each, pod)}.values())
 
     async def create(self, manifest: Manifest) -> Manifest:
         created = await self.client.create(manifest)
@@ -105,6 +142,27 @@ class View:
         if changed:
             await self.patch(key_of(manifest), {"status": changed}, "status")
 
+    async def warn(self, about: Manifest, reason: str, message: str, source: str) -> None:
+        """A Warning Event of an object, as `kubectl describe` shows."""
+        metadata, at = about["metadata"], timestamp(time.time())
+        name = f"{metadata['name']}.{secrets.token_hex(8)}"
+        involved = {"kind": about["kind"], "apiVersion": about["apiVersion"]}
+        involved |= {part: metadata[part] for part in ("name", "namespace", "uid")}
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": name, "namespace": metadata["namespace"]},
+            "involvedObject": involved,
+            "type": "Warning",
+            "reason": reason,
+            "message": message,
+            "source": {"component": source},
+            "firstTimestamp": at,
+            "lastTimestamp": at,
+            "count": 1,
+        }
+        await self.client.create(event)
+
     async def delete(self, manifest: Manifest, *, at_once: bool = False) -> None:
         """`at_once` skips a pod's grace period."""
         key, uid = key_of(manifest), uid_of(manifest)
@@ -113,10 +171,24 @@ class View:
             self._cache.forget(key, uid)
 
 
-def _owner_uid(manifest: Manifest) -> str:
+def _owner(manifest: Manifest) -> Iterable[object]:
     owner = controller_of(manifest)
-    return owner["uid"] if owner else ""
+    return [owner["uid"]] if owner else []
 
 
-def _node_name(manifest: Manifest) -> str:
-    return str(manifest["spec"].get("nodeName", "")) if manifest["kind"] == "Pod" else ""
+def _node(manifest: Manifest) -> Iterable[object]:
+    node = manifest["spec"].get("nodeName") if manifest["kind"] == "Pod" else None
+    return [node] if node else []
+
+
+def _labels(manifest: Manifest) -> Iterable[object]:
+    if manifest["kind"] != "Pod":
+        return ()
+    return ((manifest["metadata"]["namespace"], *each) for each in labels_of(manifest).items())
+
+
+def _selector(manifest: Manifest) -> Iterable[object]:
+    if manifest["kind"] != "Service":
+        return ()
+    wanted = manifest["spec"].get("selector") or {}
+    return ((manifest["metadata"]["namespace"], *each) for each in wanted.items())

@@ -4,9 +4,8 @@ from typing import Any
 
 from reconciler.dev.cloud.nodes import node
 from reconciler.dev.cloud.pools import Pool, PoolSpec
-from reconciler.dev.controllers.pods import owner_reference
 from reconciler.dev.node.simulated import FAIL
-from reconciler.dev.objects import condition, finished, ready
+from reconciler.dev.objects import condition, finished, owner_reference, ready
 from reconciler.model import names
 from reconciler.model.world import Manifest
 

@@ -1,16 +1,17 @@
-"""Deployment: one ReplicaSet a template, rolled over within maxSurge and maxUnavailable."""
+"""Deployment: one ReplicaSet a template, rolled over within maxSurge and maxUnavailable.
+
+A paused one is left as it is, size included.
+"""
 
 from typing import Any
 
 from reconciler.dev.clock import Pace, epoch
-from reconciler.dev.objects import condition, deleting
+from reconciler.dev.objects import condition, key_of, owner_reference, stated
 from reconciler.dev.view import View
-from reconciler.dev.workqueue import WorkQueue
-from reconciler.model.names import ObjectKey
 from reconciler.model.world import Manifest
 
-from .pods import owner_reference, template_hash
-from .rollout import REVISION, bounds, counts, is_complete, next_revision, replicas_of, revision_of, rollout
+from .pods import replicas_of, template_hash
+from .rollout import REVISION, bounds, counts, is_complete, revision_of, rollout
 
 HASH = "pod-template-hash"
 
@@ -19,20 +20,17 @@ class Deployments:
     def __init__(self, view: View, pace: Pace) -> None:
         self._view = view
         self._pace = pace
-        self.queue: WorkQueue[ObjectKey] = WorkQueue(self._reconcile, pace)
-        view.feed("Deployment", self.queue, owned=("ReplicaSet",))
+        self.queue = view.controller("Deployment", self._reconcile, pace, owned=("ReplicaSet",))
 
-    async def _reconcile(self, key: ObjectKey) -> None:
-        deployment = self._view.get(key)
-        if deployment is None or deleting(deployment):
-            return
+    async def _reconcile(self, deployment: Manifest) -> None:
         sets = self._view.controlled(deployment, "ReplicaSet")
-        name = f"{key.name}-{template_hash(deployment['spec']['template'])}"
+        name = f"{deployment['metadata']['name']}-{template_hash(deployment['spec']['template'])}"
         new = next((each for each in sets if each["metadata"]["name"] == name), None)
         old = [each for each in sets if each is not new]
         if not deployment["spec"].get("paused"):
             if new is None:
-                new = await self._begin(deployment, _replica_set(deployment, name, next_revision(old)), old)
+                number = max(map(revision_of, old), default=0) + 1
+                new = await self._begin(deployment, _replica_set(deployment, name, number), old)
             await self._roll(deployment, new, old)
             await self._prune(deployment, old)
         await self._report(deployment, new, old)
@@ -45,8 +43,7 @@ class Deployments:
     async def _roll(self, deployment: Manifest, new: Manifest, old: list[Manifest]) -> None:
         for each, size in rollout(deployment, new, old):
             if each["spec"]["replicas"] != size:
-                key = ObjectKey("ReplicaSet", each["metadata"]["namespace"], each["metadata"]["name"])
-                await self._view.patch(key, {"spec": {"replicas": size}})
+                await self._view.patch(key_of(each), {"spec": {"replicas": size}})
 
     async def _prune(self, deployment: Manifest, old: list[Manifest]) -> None:
         spare = [
@@ -61,58 +58,40 @@ class Deployments:
 
     async def _report(self, deployment: Manifest, new: Manifest | None, old: list[Manifest]) -> None:
         status = counts(deployment, new, old)
-        complete = is_complete(deployment, status)
-        status["conditions"] = [
-            self._available(deployment, status),
-            self._progressing(deployment, status, complete),
-        ]
+        status["conditions"] = [self._available(deployment, status), self._progressing(deployment, status)]
         await self._view.set_status(deployment, status)
 
-    def _available(self, deployment: Manifest, status: dict[str, Any]) -> dict[str, str]:
-        least = replicas_of(deployment) - bounds(deployment)[1]
-        if status["availableReplicas"] >= least:
-            return self._turned(deployment, "Available", "True", "MinimumReplicasAvailable", "")
-        return self._turned(deployment, "Available", "False", "MinimumReplicasUnavailable", "")
+    def _available(self, deployment: Manifest, status: dict[str, Any]) -> dict[str, Any]:
+        enough = status["availableReplicas"] >= replicas_of(deployment) - bounds(deployment)[1]
+        word = "Available" if enough else "Unavailable"
+        return self._said(deployment, "Available", str(enough), f"MinimumReplicas{word}")
 
-    def _progressing(self, deployment: Manifest, status: dict[str, Any], complete: bool) -> dict[str, str]:
-        if complete:
-            return self._turned(deployment, "Progressing", "True", "NewReplicaSetAvailable", "")
-        progress = "/".join(
-            str(status[each]) for each in ("updatedReplicas", "readyReplicas", "availableReplicas")
-        )
+    def _progressing(self, deployment: Manifest, status: dict[str, Any]) -> dict[str, Any]:
+        if is_complete(deployment, status):
+            return self._said(deployment, "Progressing", "True", "NewReplicaSetAvailable")
+        names = ("updatedReplicas", "readyReplicas", "availableReplicas")
+        progress = "/".join(str(status[each]) for each in names)
         message = f"updated/ready/available replicas: {progress} of {replicas_of(deployment)}"
         was = condition(deployment, "Progressing")
-        moved = was is None or was.get("message") != message or was["reason"] == "NewReplicaSetAvailable"
-        if was is None or moved or _new_generation(deployment):
-            self._look_again(deployment, self._pace.now())
-            updated = self._turned(deployment, "Progressing", "True", "ReplicaSetUpdated", message)
-            return updated | {"lastUpdateTime": self._pace.stamp()}
-        due = epoch(was["lastUpdateTime"]) + _deadline(deployment)
-        if self._pace.now() >= due:
-            return self._turned(deployment, "Progressing", "False", "ProgressDeadlineExceeded", message)
-        self._look_again(deployment, epoch(was["lastUpdateTime"]))
+        limit = float(deployment["spec"].get("progressDeadlineSeconds", 600))
+        if was is None or was.get("message") != message or _new_generation(deployment):
+            self.queue.add_after(key_of(deployment), limit + 1)
+            moved = self._said(deployment, "Progressing", "True", "ReplicaSetUpdated", message)
+            return moved | {"lastUpdateTime": self._pace.stamp()}
+        left = epoch(was["lastUpdateTime"]) + limit - self._pace.now()
+        if left <= 0:
+            return self._said(deployment, "Progressing", "False", "ProgressDeadlineExceeded", message)
+        self.queue.add_after(key_of(deployment), left + 1)
         return was
 
-    def _look_again(self, deployment: Manifest, since: float) -> None:
-        metadata = deployment["metadata"]
-        key = ObjectKey("Deployment", metadata["namespace"], metadata["name"])
-        self.queue.add_after(key, since + _deadline(deployment) - self._pace.now() + 1)
-
-    def _turned(
-        self, deployment: Manifest, kind: str, status: str, reason: str, message: str
-    ) -> dict[str, str]:
+    def _said(
+        self, deployment: Manifest, kind: str, status: str, reason: str, message: str = ""
+    ) -> dict[str, Any]:
         """The condition, with its times kept where it says what it said."""
-        now = self._pace.stamp()
-        was = condition(deployment, kind) or {}
+        now, was = self._pace.stamp(), condition(deployment, kind) or {}
         same = was.get("status") == status and was.get("reason") == reason
-        return {
-            "type": kind,
-            "status": status,
-            "reason": reason,
-            "message": message,
-            "lastUpdateTime": was["lastUpdateTime"] if same else now,
-            "lastTransitionTime": was["lastTransitionTime"] if was.get("status") == status else now,
-        }
+        told = stated(deployment, (kind, status, reason, message), now)
+        return told | {"lastUpdateTime": was["lastUpdateTime"] if same else now}
 
 
 def _replica_set(deployment: Manifest, name: str, revision: int) -> Manifest:
@@ -135,14 +114,11 @@ def _replica_set(deployment: Manifest, name: str, revision: int) -> Manifest:
         },
         "spec": {
             "replicas": 0,
+            "minReadySeconds": spec.get("minReadySeconds", 0),
             "selector": selector,
             "template": template | {"metadata": own | {"labels": labels}},
         },
     }
-
-
-def _deadline(deployment: Manifest) -> float:
-    return float(deployment["spec"].get("progressDeadlineSeconds", 600))
 
 
 def _new_generation(deployment: Manifest) -> bool:

@@ -1,87 +1,84 @@
 """Job: pods until enough of them have succeeded, or too many failed, or time is up.
 
 Finished pods are counted while they exist; a pod that is deleted before it finished counts neither way and is
-replaced. Indexed completion, success policies and pod failure policies are not modelled.
+replaced. Indexed completion, success policies and pod failure policies are not modelled: such a Job
+gets a Warning Event and no pods.
 """
 
 from typing import Any
 
 from reconciler.dev.clock import Pace, epoch
-from reconciler.dev.objects import deleting, holds, phase, ready
+from reconciler.dev.objects import condition, deleting, holds, key_of, phase, ready, stated
 from reconciler.dev.view import View
-from reconciler.dev.workqueue import WorkQueue
-from reconciler.model.names import ObjectKey
 from reconciler.model.world import Manifest
 
 from .pods import new_pod, standing, suffixed
 
 LONGEST_RETRY_FACTOR = 36
+Verdict = tuple[str, str, str]
+"""Type, reason and message of a final condition."""
 
 
 class Jobs:
     def __init__(self, view: View, pace: Pace) -> None:
         self._view = view
         self._pace = pace
-        self.queue: WorkQueue[ObjectKey] = WorkQueue(self._reconcile, pace)
-        view.feed("Job", self.queue, owned=("Pod",))
+        self.queue = view.controller("Job", self._reconcile, pace, owned=("Pod",))
 
-    async def _reconcile(self, key: ObjectKey) -> None:
-        job = self._view.get(key)
-        if job is None or deleting(job):
-            return
+    async def _reconcile(self, job: Manifest) -> None:
         if holds(job, "Complete") or holds(job, "Failed"):
             await self._expire(job)
             return
+        if unknown := _unknown(job):
+            if "active" not in job.get("status", {}):
+                await self._view.warn(job, "NotModelled", f"this cluster ignores Jobs with {unknown}", "job")
+                await self._view.set_status(job, {"active": 0})
+            return
         pods = self._view.controlled(job, "Pod")
-        status = self._tally(job, pods)
-        verdict = self._verdict(job, status)
+        alive, status = standing(pods), self._tally(job, pods)
+        verdict = self._verdict(job, pods, status)
         if verdict or job["spec"].get("suspend"):
-            await self._end(standing(pods), status)
+            for pod in alive:
+                await self._view.delete(pod)
+            status["active"] = status["ready"] = 0
         else:
-            await self._fill(job, standing(pods), status, pods)
+            await self._fill(job, pods, status)
         await self._report(job, status, verdict)
 
     def _tally(self, job: Manifest, pods: list[Manifest]) -> dict[str, Any]:
-        before = job.get("status", {})
-        alive = standing(pods)
+        before, alive = job.get("status", {}), standing(pods)
+        since = before.get("startTime") or self._pace.stamp()
         return {
-            "startTime": before.get("startTime")
-            or (None if job["spec"].get("suspend") else self._pace.stamp()),
+            "startTime": None if job["spec"].get("suspend") else since,
             "active": len(alive),
             "ready": sum(map(ready, alive)),
             "succeeded": max(_count(pods, "Succeeded"), before.get("succeeded", 0)),
             "failed": max(_count(pods, "Failed"), before.get("failed", 0)),
         }
 
-    def _verdict(self, job: Manifest, status: dict[str, Any]) -> tuple[str, str, str] | None:
-        """Type, reason and message of the final condition, once there is one."""
-        spec = job["spec"]
-        if status["succeeded"] >= _completions(job):
+    def _verdict(self, job: Manifest, pods: list[Manifest], status: dict[str, Any]) -> Verdict | None:
+        spec, limit = job["spec"], int(job["spec"].get("backoffLimit", 6))
+        if _left(job, status) == 0 and not (spec.get("completions") is None and status["active"]):
             return "Complete", "CompletionsReached", "Reached expected number of succeeded pods"
-        if status["failed"] > int(spec.get("backoffLimit", 6)):
+        restarts = sum(map(_restarts, pods))
+        if status["failed"] > limit or restarts > limit or 0 < limit == restarts:
             return "Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit"
         deadline = spec.get("activeDeadlineSeconds")
         if deadline is not None and status["startTime"]:
             left = epoch(status["startTime"]) + deadline - self._pace.now()
             if left <= 0:
                 return "Failed", "DeadlineExceeded", "Job was active longer than specified deadline"
-            self.queue.add_after(_key(job), left)
+            self.queue.add_after(key_of(job), left)
         return None
 
-    async def _end(self, alive: list[Manifest], status: dict[str, Any]) -> None:
-        for pod in alive:
+    async def _fill(self, job: Manifest, pods: list[Manifest], status: dict[str, Any]) -> None:
+        lacking = min(int(job["spec"].get("parallelism", 1)), _left(job, status)) - status["active"]
+        for pod in standing(pods)[: max(-lacking, 0)] if _left(job, status) else ():
             await self._view.delete(pod)
-        status["active"] = status["ready"] = 0
-
-    async def _fill(
-        self, job: Manifest, alive: list[Manifest], status: dict[str, Any], pods: list[Manifest]
-    ) -> None:
-        left = _completions(job) - status["succeeded"]
-        lacking = min(int(job["spec"].get("parallelism", 1)), left) - len(alive)
         if lacking <= 0 or any(deleting(pod) for pod in pods):
             return
         if wait := self._pause(status["failed"], pods):
-            self.queue.add_after(_key(job), wait)
+            self.queue.add_after(key_of(job), wait)
             return
         for _ in range(lacking):
             await self._view.create(_pod(job))
@@ -92,40 +89,47 @@ class Jobs:
         ends = [end for pod in pods if phase(pod) == "Failed" for end in _ends(pod)]
         if not failed or not ends:
             return 0.0
-        unit = self._pace.speed.backoff_seconds
-        pause = unit * min(1 << (failed - 1), LONGEST_RETRY_FACTOR)
+        pause = self._pace.speed.backoff_seconds * min(1 << (failed - 1), LONGEST_RETRY_FACTOR)
         return max(0.0, max(ends) + pause - self._pace.now())
 
-    async def _report(
-        self, job: Manifest, status: dict[str, Any], verdict: tuple[str, str, str] | None
-    ) -> None:
-        if verdict:
-            kind, reason, message = verdict
-            at = self._pace.stamp()
-            condition = {
-                "type": kind,
-                "status": "True",
-                "reason": reason,
-                "message": message,
-                "lastProbeTime": at,
-                "lastTransitionTime": at,
-            }
-            status["conditions"] = [condition]
-            if kind == "Complete":
-                status["completionTime"] = at
-        await self._view.set_status(job, {name: value for name, value in status.items() if value is not None})
-        if verdict:
-            await self._expire(job | {"status": status})
+    async def _report(self, job: Manifest, status: dict[str, Any], verdict: Verdict | None) -> None:
+        at = self._pace.stamp()
+        said = [each for each in (self._suspended(job, at), verdict and _final(job, verdict, at)) if each]
+        if said:
+            status["conditions"] = said
+        if verdict and verdict[0] == "Complete":
+            status["completionTime"] = at
+        await self._view.set_status(job, status)
+
+    def _suspended(self, job: Manifest, at: str) -> dict[str, Any] | None:
+        """Said once it was suspended, and ever after."""
+        if job["spec"].get("suspend"):
+            return stated(job, ("Suspended", "True", "JobSuspended", "Job suspended"), at)
+        if condition(job, "Suspended"):
+            return stated(job, ("Suspended", "False", "JobResumed", "Job resumed"), at)
+        return None
 
     async def _expire(self, job: Manifest) -> None:
         after = job["spec"].get("ttlSecondsAfterFinished")
         if after is None:
             return
-        left = epoch(job["status"]["conditions"][0]["lastTransitionTime"]) + after - self._pace.now()
+        left = epoch(job["status"]["conditions"][-1]["lastTransitionTime"]) + after - self._pace.now()
         if left > 0:
-            self.queue.add_after(_key(job), left)
+            self.queue.add_after(key_of(job), left)
         else:
             await self._view.delete(job)
+
+
+def _unknown(job: Manifest) -> str:
+    spec = job["spec"]
+    if spec.get("completionMode", "NonIndexed") != "NonIndexed":
+        return f"completionMode {spec['completionMode']}"
+    return next((each for each in ("podFailurePolicy", "successPolicy") if spec.get(each)), "")
+
+
+def _final(job: Manifest, verdict: Verdict, at: str) -> dict[str, Any]:
+    kind, reason, message = verdict
+    return stated(job, (kind, "True", reason, message), at) | {"lastProbeTime": at}
 
 
 def _pod(job: Manifest) -> Manifest:
@@ -139,16 +143,23 @@ def _pod(job: Manifest) -> Manifest:
     return new_pod(job, suffixed(name), labels)
 
 
-def _key(job: Manifest) -> ObjectKey:
-    return ObjectKey("Job", job["metadata"]["namespace"], job["metadata"]["name"])
-
-
 def _count(pods: list[Manifest], wanted: str) -> int:
     return sum(phase(pod) == wanted for pod in pods)
 
 
-def _completions(job: Manifest) -> int:
-    return int(job["spec"].get("completions") or 1)
+def _left(job: Manifest, status: dict[str, Any]) -> int:
+    """Completions still to come; with a number of none, the first success is the last thing begun."""
+    wanted = job["spec"].get("completions")
+    if wanted is not None:
+        return max(int(wanted) - int(status["succeeded"]), 0)
+    return 0 if status["succeeded"] else int(job["spec"].get("parallelism", 1))
+
+
+def _restarts(pod: Manifest) -> int:
+    """Failures that a pod with restart policy OnFailure kept to itself."""
+    if pod["spec"].get("restartPolicy") != "OnFailure":
+        return 0
+    return sum(each.get("restartCount", 0) for each in pod.get("status", {}).get("containerStatuses") or [])
 
 
 def _ends(pod: Manifest) -> list[float]:

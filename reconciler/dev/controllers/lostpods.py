@@ -1,7 +1,11 @@
-"""Pods of lost nodes: not ready at once, and deleted once the node is gone or stays away for long."""
+"""Pods of lost nodes: not ready at once, evicted after a while, gone when the node is.
+
+As in a real cluster an evicted pod stays, terminating, until its node comes back or is removed: nobody
+knows whether it still runs. A Deployment replaces it meanwhile, a StatefulSet does not.
+"""
 
 from reconciler.dev.clock import Pace, epoch
-from reconciler.dev.objects import condition, deleting, finished, key_of, ready
+from reconciler.dev.objects import condition, deleting, finished, ready, stated
 from reconciler.dev.view import View
 from reconciler.dev.workqueue import WorkQueue
 from reconciler.errors import Conflict
@@ -20,7 +24,7 @@ class LostPods:
         view.subscribe("Pod", self._heed_pod)
 
     def _heed_node(self, key: ObjectKey, old: Manifest | None, new: Manifest | None) -> None:
-        if new is None or (old is not None and ready(old) != ready(new)):
+        if new is None or not ready(new) or (old is not None and not ready(old)):
             self.queue.add(key)
 
     def _heed_pod(self, key: ObjectKey, old: Manifest | None, new: Manifest | None) -> None:
@@ -30,35 +34,29 @@ class LostPods:
 
     async def _reconcile(self, key: ObjectKey) -> None:
         node = self._view.get(key)
-        if node is not None and (ready(node) or condition(node, "Ready") is None):
-            return
-        left = self._patience(node)
-        for pod in self._view.pods_on(key.name):
-            if left > 0:
-                await self._mark(pod)
-            else:
+        if node is None:
+            for pod in self._view.pods_on(key.name):
                 await self._remove(pod)
+            return
+        lost = condition(node, "Ready")
+        if lost is None or lost["status"] == "True":
+            return
+        left = epoch(lost["lastTransitionTime"]) + self._pace.speed.eviction_seconds - self._pace.now()
+        for pod in self._view.pods_on(key.name):
+            await self._mark(pod)
+            if left <= 0 and not deleting(pod) and not finished(pod):
+                await self._view.delete(pod)
         if left > 0:
             self.queue.add_after(key, left)
-
-    def _patience(self, node: Manifest | None) -> float:
-        """Seconds until pods on it are given up."""
-        since = condition(node, "Ready") if node else None
-        if since is None or node is None or deleting(node):
-            return 0.0
-        return epoch(since["lastTransitionTime"]) + self._pace.speed.eviction_seconds - self._pace.now()
 
     async def _mark(self, pod: Manifest) -> None:
         if finished(pod) or not ready(pod):
             return
-        turned = {
-            "status": "False",
-            "reason": "NodeNotReady",
-            "message": "the node stopped answering",
-            "lastTransitionTime": self._pace.stamp(),
-        }
-        conditions = [c | turned if c["type"] == "Ready" else c for c in pod["status"]["conditions"]]
-        await self._view.patch(key_of(pod), {"status": {"conditions": conditions}}, "status")
+        words = ("Ready", "False", "NodeNotReady", "the node stopped answering")
+        turned = stated(pod, words, self._pace.stamp())
+        conditions = [turned if c["type"] == "Ready" else c for c in pod["status"]["conditions"]]
+        status = {"conditions": conditions, "reason": "NodeLost", "message": turned["message"]}
+        await self._view.set_status(pod, status)
 
     async def _remove(self, pod: Manifest) -> None:
         try:

@@ -1,24 +1,14 @@
 """Pods as controllers make, count and choose them."""
 
+import math
 import secrets
 from collections.abc import Iterable
 from typing import Any
 
-from reconciler.dev.objects import active, deleting, holds, phase
+from reconciler.dev.clock import epoch
+from reconciler.dev.objects import active, condition, deleting, owner_reference, phase, ready
 from reconciler.model.names import fingerprint
 from reconciler.model.world import Manifest
-
-
-def owner_reference(owner: Manifest) -> dict[str, Any]:
-    metadata = owner["metadata"]
-    return {
-        "apiVersion": owner["apiVersion"],
-        "kind": owner["kind"],
-        "name": metadata["name"],
-        "uid": metadata["uid"],
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
 
 
 def new_pod(owner: Manifest, name: str, labels: dict[str, str]) -> Manifest:
@@ -45,8 +35,28 @@ def template_hash(template: Manifest) -> str:
     return fingerprint(template)[:10]
 
 
-def available(pod: Manifest) -> bool:
-    return holds(pod, "Ready") and not deleting(pod)
+def replicas_of(owner: Manifest) -> int:
+    return int(owner["spec"].get("replicas", 1))
+
+
+def until_available(pod: Manifest, owner: Manifest, now: float) -> float:
+    """Seconds until it has been ready for `minReadySeconds`; infinity where it is not ready."""
+    if not ready(pod) or deleting(pod):
+        return math.inf
+    least = owner["spec"].get("minReadySeconds") or 0
+    since = (condition(pod, "Ready") or {}).get("lastTransitionTime")
+    return max(epoch(since) + least - now, 0.0) if least and since else 0.0
+
+
+def readiness(pods: Iterable[Manifest], owner: Manifest, now: float) -> tuple[dict[str, Any], float]:
+    """The status fields that count ready and available pods, and seconds until the next is available."""
+    waits = [until_available(pod, owner, now) for pod in pods]
+    counted = {
+        "readyReplicas": sum(wait < math.inf for wait in waits),
+        "availableReplicas": sum(wait == 0 for wait in waits),
+        "observedGeneration": owner["metadata"].get("generation", 1),
+    }
+    return counted, min((wait for wait in waits if wait > 0), default=math.inf)
 
 
 def standing(pods: Iterable[Manifest]) -> list[Manifest]:
@@ -56,10 +66,7 @@ def standing(pods: Iterable[Manifest]) -> list[Manifest]:
 
 def cheapest_first(pods: Iterable[Manifest]) -> list[Manifest]:
     """In the order of giving up: unbound, not running, not ready, the youngest."""
-
-    def worth(pod: Manifest) -> tuple[bool, bool, bool, str]:
-        bound = bool(pod["spec"].get("nodeName"))
-        return bound, phase(pod) == "Running", available(pod), pod["metadata"].get("creationTimestamp", "")
-
     youngest = sorted(pods, key=lambda pod: pod["metadata"].get("creationTimestamp", ""), reverse=True)
-    return sorted(youngest, key=lambda pod: worth(pod)[:3])
+    return sorted(
+        youngest, key=lambda pod: (bool(pod["spec"].get("nodeName")), phase(pod) == "Running", ready(pod))
+    )

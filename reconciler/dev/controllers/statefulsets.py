@@ -1,79 +1,87 @@
-"""StatefulSet: pods with stable names, one after the other unless the policy is Parallel.
+"""StatefulSet: pods with stable names and claims, one after the other unless the policy is Parallel.
 
-An update replaces pods from the highest ordinal down, each once all others are ready. Volume claim
-templates are not modelled.
+An update replaces pods from the highest ordinal down, each once all others are available. Claims are
+retained, whatever becomes of their pod.
 """
 
+import math
+from typing import Any
+
 from reconciler.dev.clock import Pace
-from reconciler.dev.objects import deleting, finished, ready
+from reconciler.dev.objects import deleting, finished, key_of, ready
 from reconciler.dev.view import View
-from reconciler.dev.workqueue import WorkQueue
-from reconciler.model.names import ObjectKey
 from reconciler.model.world import Manifest
 
-from .pods import new_pod, template_hash
+from .pods import new_pod, readiness, replicas_of, template_hash, until_available
 
 REVISION = "controller-revision-hash"
+Pods = dict[int, Manifest]
 
 
 class StatefulSets:
     def __init__(self, view: View, pace: Pace) -> None:
         self._view = view
-        self.queue: WorkQueue[ObjectKey] = WorkQueue(self._reconcile, pace)
-        view.feed("StatefulSet", self.queue, owned=("Pod",))
+        self._pace = pace
+        self.queue = view.controller("StatefulSet", self._reconcile, pace, owned=("Pod",))
 
-    async def _reconcile(self, key: ObjectKey) -> None:
-        owner = self._view.get(key)
-        if owner is None or deleting(owner):
-            return
-        revision = f"{key.name}-{template_hash(owner['spec']['template'])}"
+    async def _reconcile(self, owner: Manifest) -> None:
+        revision = f"{owner['metadata']['name']}-{template_hash(owner['spec']['template'])}"
         pods = {_ordinal(pod): pod for pod in self._view.controlled(owner, "Pod")}
         if not await self._shrink(owner, pods):
             await self._grow(owner, pods, revision)
             await self._renew(owner, pods, revision)
         await self._report(owner, pods, revision)
 
-    async def _shrink(self, owner: Manifest, pods: dict[int, Manifest]) -> bool:
+    async def _shrink(self, owner: Manifest, pods: Pods) -> bool:
         """Gives up pods that are too many or finished; true while an ordered step is awaited."""
-        surplus = sorted((n for n in pods if n >= _replicas(owner)), reverse=True)
+        surplus = sorted((n for n in pods if n >= replicas_of(owner)), reverse=True)
         for ordinal in surplus if _parallel(owner) else surplus[:1]:
             await self._give_up(pods, ordinal)
         for ordinal in [n for n, pod in pods.items() if finished(pod)]:
             await self._give_up(pods, ordinal)
         return bool(surplus) and not _parallel(owner)
 
-    async def _give_up(self, pods: dict[int, Manifest], ordinal: int) -> None:
+    async def _give_up(self, pods: Pods, ordinal: int) -> None:
         """It stays in `pods` until it is gone, for its name is taken until then."""
         if not deleting(pods[ordinal]):
             await self._view.delete(pods[ordinal])
 
-    async def _grow(self, owner: Manifest, pods: dict[int, Manifest], revision: str) -> None:
-        for ordinal in range(_replicas(owner)):
+    async def _grow(self, owner: Manifest, pods: Pods, revision: str) -> None:
+        for ordinal in range(replicas_of(owner)):
             if ordinal not in pods:
-                pods[ordinal] = await self._view.create(_pod(owner, ordinal, revision))
-            if not ready(pods[ordinal]) and not _parallel(owner):
+                pods[ordinal] = await self._create(owner, ordinal, revision)
+            if not self._available(owner, pods[ordinal]) and not _parallel(owner):
                 return
 
-    async def _renew(self, owner: Manifest, pods: dict[int, Manifest], revision: str) -> None:
+    async def _create(self, owner: Manifest, ordinal: int, revision: str) -> Manifest:
+        pod = _pod(owner, ordinal, revision)
+        for claim in _claims(owner, pod):
+            if self._view.get(key_of(claim)) is None:
+                await self._view.create(claim)
+        return await self._view.create(pod)
+
+    async def _renew(self, owner: Manifest, pods: Pods, revision: str) -> None:
         strategy = owner["spec"].get("updateStrategy") or {}
         if strategy.get("type", "RollingUpdate") != "RollingUpdate":
             return
         first = int((strategy.get("rollingUpdate") or {}).get("partition", 0))
         old = [n for n, pod in pods.items() if n >= first and not _is_of(pod, revision)]
         broken = [n for n in old if not ready(pods[n])]
-        if broken or (old and all(ready(pod) and not deleting(pod) for pod in pods.values())):
+        if broken or (old and all(self._available(owner, pod) for pod in pods.values())):
             await self._give_up(pods, max(broken or old))
 
-    async def _report(self, owner: Manifest, pods: dict[int, Manifest], revision: str) -> None:
-        good = sum(ready(pod) and not deleting(pod) for pod in pods.values())
+    def _available(self, owner: Manifest, pod: Manifest) -> bool:
+        return until_available(pod, owner, self._pace.now()) == 0
+
+    async def _report(self, owner: Manifest, pods: Pods, revision: str) -> None:
+        status, wait = readiness(pods.values(), owner, self._pace.now())
+        if wait < math.inf:
+            self.queue.add_after(key_of(owner), wait)
         updated = sum(_is_of(pod, revision) for pod in pods.values())
-        done = updated == len(pods) == _replicas(owner) == good
+        done = updated == len(pods) == replicas_of(owner) == status["readyReplicas"]
         before = owner.get("status", {}).get("currentRevision") or revision
-        status = {
-            "observedGeneration": owner["metadata"].get("generation", 1),
+        status |= {
             "replicas": len(pods),
-            "readyReplicas": good,
-            "availableReplicas": good,
             "updatedReplicas": updated,
             "currentReplicas": sum(_is_of(pod, before) for pod in pods.values()),
             "currentRevision": revision if done else before,
@@ -91,7 +99,33 @@ def _pod(owner: Manifest, ordinal: int, revision: str) -> Manifest:
     }
     pod = new_pod(owner, name, labels)
     pod["spec"] |= {"hostname": name, "subdomain": owner["spec"].get("serviceName", "")}
+    claimed: dict[str, Any] = {
+        claim["metadata"]["name"]: {"claimName": f"{claim['metadata']['name']}-{name}"}
+        for claim in owner["spec"].get("volumeClaimTemplates") or []
+    }
+    if claimed:
+        others = [each for each in pod["spec"].get("volumes") or [] if each["name"] not in claimed]
+        own = [{"name": each, "persistentVolumeClaim": claim} for each, claim in claimed.items()]
+        pod["spec"]["volumes"] = others + own
     return pod
+
+
+def _claims(owner: Manifest, pod: Manifest) -> list[Manifest]:
+    """Without an owner: they outlive the set."""
+    metadata = pod["metadata"]
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {
+                "name": f"{template['metadata']['name']}-{metadata['name']}",
+                "namespace": metadata["namespace"],
+                "labels": owner["spec"]["selector"].get("matchLabels") or {},
+            },
+            "spec": template["spec"],
+        }
+        for template in owner["spec"].get("volumeClaimTemplates") or []
+    ]
 
 
 def _ordinal(pod: Manifest) -> int:
@@ -100,10 +134,6 @@ def _ordinal(pod: Manifest) -> int:
 
 def _is_of(pod: Manifest, revision: str) -> bool:
     return bool((pod["metadata"].get("labels") or {}).get(REVISION) == revision)
-
-
-def _replicas(owner: Manifest) -> int:
-    return int(owner["spec"].get("replicas", 1))
 
 
 def _parallel(owner: Manifest) -> bool:

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
 from plugins.world import Bench, pod_spec, workload
 
 from reconciler.dev.clock import INSTANT
 from reconciler.dev.objects import condition, holds
 from reconciler.dev.serve import Options, serve
+
+RULE = {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [1]}}
 
 
 def names(pods):
@@ -93,6 +96,16 @@ async def _all_of(bench, image, number):
     return [p["spec"]["containers"][0]["image"] for p in pods] == [image] * number
 
 
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
+async def test_a_pod_is_available_when_it_has_been_ready_for_long_enough(bench, kind):
+    await bench.add_node("n")
+    more = {"serviceName": "web"} if kind == "StatefulSet" else {}
+    await bench.client.create(workload(kind, "web", pod_spec(), replicas=1, minReadySeconds=2, **more))
+    early = await bench.until(kind, "web", lambda d: d.get("status", {}).get("readyReplicas") == 1)
+    assert early["status"].get("availableReplicas", 0) == 0
+    await bench.until(kind, "web", lambda d: d["status"]["availableReplicas"] == 1)
+
+
 async def test_a_deployment_that_makes_no_progress_says_so(bench):
     await bench.client.create(
         workload("Deployment", "web", pod_spec(), replicas=1, progressDeadlineSeconds=1)
@@ -144,6 +157,25 @@ async def test_a_statefulset_renews_its_pods_under_their_names_and_shrinks_from_
     assert names(await bench.pods()) == ["db-0"]
 
 
+async def test_a_statefulset_gives_each_pod_a_claim_that_outlives_it(bench):
+    template = {
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    spec = {"replicas": 1, "serviceName": "db", "volumeClaimTemplates": [template]}
+    await bench.client.create(workload("StatefulSet", "db", pod_spec(), **spec))
+    claim = await bench.until(
+        "PersistentVolumeClaim", "data-db-0", lambda c: c["status"].get("phase") == "Bound"
+    )
+    assert claim["status"]["capacity"] == {"storage": "1Gi"}
+    [pod] = await bench.eventually(bench.pods)
+    claimed = {v["name"]: v.get("persistentVolumeClaim") for v in pod["spec"]["volumes"]}
+    assert claimed["data"] == {"claimName": "data-db-0"}
+    await bench.delete("StatefulSet", "db")
+    await bench.eventually(lambda: _count(bench, 0))
+    assert await bench.get("PersistentVolumeClaim", "data-db-0")
+
+
 async def test_a_job_completes(bench):
     await bench.add_node("n")
     await bench.client.create(workload("Job", "tune", pod_spec(restartPolicy="Never"), backoffLimit=0))
@@ -161,6 +193,41 @@ async def test_a_job_runs_until_enough_pods_have_succeeded(bench):
     job = await bench.until("Job", "tune", lambda j: holds(j, "Complete"))
     assert job["status"]["succeeded"] == 3
     assert len(await bench.pods()) == 3
+
+
+async def test_a_job_without_a_number_of_completions_ends_with_its_first_success(bench):
+    await bench.add_node("n")
+    await bench.client.create(workload("Job", "work", pod_spec(restartPolicy="Never"), parallelism=3))
+    job = await bench.until("Job", "work", lambda j: holds(j, "Complete"))
+    assert job["status"]["succeeded"] == len(await bench.pods()) == 3
+
+
+async def test_a_suspended_job_waits_and_goes_on(bench):
+    await bench.client.create(workload("Job", "tune", pod_spec(restartPolicy="Never")))
+    await bench.eventually(lambda: _count(bench, 1))
+    await bench.patch("Job", "tune", {"spec": {"suspend": True}})
+    stopped = await bench.until("Job", "tune", lambda j: holds(j, "Suspended"))
+    assert "startTime" not in stopped["status"]
+    await bench.eventually(lambda: _count(bench, 0))
+    await bench.add_node("n")
+    await bench.patch("Job", "tune", {"spec": {"suspend": False}})
+    job = await bench.until("Job", "tune", lambda j: holds(j, "Complete"))
+    assert condition(job, "Suspended")["reason"] == "JobResumed"
+
+
+@pytest.mark.parametrize(
+    "spec", [{"completionMode": "Indexed", "completions": 1}, {"podFailurePolicy": {"rules": [RULE]}}]
+)
+async def test_a_job_of_a_sort_that_is_not_modelled_says_so_and_starts_nothing(bench, spec):
+    await bench.client.create(workload("Job", "tune", pod_spec(restartPolicy="Never"), **spec))
+
+    async def warned():
+        return [e for e in (await bench.client.list("Event"))[0] if e["reason"] == "NotModelled"]
+
+    [event] = await bench.eventually(warned)
+    assert next(iter(spec)) in event["message"]
+    assert event["involvedObject"]["name"] == "tune"
+    assert await bench.pods() == []
 
 
 async def test_a_job_gives_up_after_its_backoff_limit(bench):
@@ -214,6 +281,20 @@ async def test_pods_of_a_node_that_stops_answering_are_not_ready_and_start_elsew
     await bench.eventually(lambda: _all_on(bench, "safe"))
 
 
+async def test_a_pod_of_a_silent_node_is_known_to_be_over_only_when_the_node_is_gone(bench):
+    """Two pods of one name in a StatefulSet would be worse than none."""
+    await bench.add_node("doomed")
+    await bench.client.create(workload("StatefulSet", "db", pod_spec(), replicas=1, serviceName="db"))
+    await settled(bench, "StatefulSet", "db", 1)
+    lost = {"type": "Ready", "status": "Unknown", "lastTransitionTime": "2020-01-01T00:00:00Z"}
+    await bench.patch("Node", "doomed", {"status": {"conditions": [lost]}}, "status")
+    evicted = await bench.until("Pod", "db-0", lambda p: "deletionTimestamp" in p["metadata"])
+    assert evicted["status"]["reason"] == "NodeLost"
+    await bench.add_node("safe")
+    await bench.delete("Node", "doomed")
+    await bench.until("Pod", "db-0", lambda p: p["spec"].get("nodeName") == "safe")
+
+
 async def test_pods_of_a_node_that_comes_back_in_time_stay(tmp_path):
     world = await serve(tmp_path, Options(speed=replace(INSTANT, eviction_seconds=1000)))
     bench = Bench(world)
@@ -231,5 +312,6 @@ async def test_pods_of_a_node_that_comes_back_in_time_stay(tmp_path):
 
 
 async def _all_on(bench, node):
-    pods = await bench.pods()
+    """An evicted pod of a node that does not answer may still be there, terminating."""
+    pods = [p for p in await bench.pods() if "deletionTimestamp" not in p["metadata"]]
     return [p["spec"].get("nodeName") for p in pods if holds(p, "Ready")] == [node] and len(pods) == 1
