@@ -14,17 +14,31 @@ class Timer(Protocol):
 
 
 class Clock(Protocol):
-    """`now` is in epoch seconds; `after` calls once, from the event loop, never re-entrantly."""
+    """`now` is in epoch seconds and may jump; `steady` never does, nor what waits for it.
+
+    `after` calls once, from the event loop, never re-entrantly.
+    """
 
     def now(self) -> float: ...
+    def steady(self) -> float: ...
+    def jump(self, seconds: float) -> None: ...
     def after(self, seconds: float, call: Callable[[], object]) -> Timer: ...
 
 
 class LoopClock:
-    """The machine's clock and the running event loop's timers."""
+    """The machine's clock, set right or wrong by jumps, and the running event loop's timers."""
+
+    def __init__(self) -> None:
+        self._jumped = 0.0
 
     def now(self) -> float:
-        return time.time()
+        return time.time() + self._jumped
+
+    def steady(self) -> float:
+        return time.monotonic()
+
+    def jump(self, seconds: float) -> None:
+        self._jumped += seconds
 
     def after(self, seconds: float, call: Callable[[], object]) -> Timer:
         return asyncio.get_running_loop().call_later(seconds, call)
@@ -88,3 +102,12 @@ class Pace:
     def after(self, seconds: float, call: Callable[[], object]) -> Timer:
         """`call` after about `seconds`."""
         return self.clock.after(self.speed.spread(seconds, self.chance), call)
+
+    async def sleep(self, seconds: float) -> None:
+        """For about so long."""
+        over = asyncio.Event()
+        timer = self.after(seconds, over.set)
+        try:
+            await over.wait()
+        finally:
+            timer.cancel()

@@ -53,7 +53,7 @@ class WorkQueue(Generic[K]):
 
     def add_after(self, key: K, seconds: float) -> None:
         """Adds it then, unless it is already due sooner."""
-        due = self._pace.now() + seconds
+        due = self._pace.clock.steady() + seconds
         if key in self._timers:
             if self._timers[key][0] <= due:
                 return

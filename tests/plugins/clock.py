@@ -19,11 +19,18 @@ class HandClock:
     """Begins at a fixed moment; `advance` makes every call that falls due, in order."""
 
     time: float = 1_700_000_000.0
+    jumped: float = 0.0
     _queue: list[tuple[float, int, Due]] = field(default_factory=list)
     _number: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def now(self) -> float:
+        return self.time + self.jumped
+
+    def steady(self) -> float:
         return self.time
+
+    def jump(self, seconds: float) -> None:
+        self.jumped += seconds
 
     def after(self, seconds: float, call: Callable[[], object]) -> Due:
         due = Due(call)

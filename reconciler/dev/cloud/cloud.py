@@ -1,12 +1,15 @@
 """The simulated cloud: a pool is asked for, and its nodes join the cluster some time later."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter
 
 from reconciler.cluster.client import Client
-from reconciler.dev.clock import Pace, Timer
-from reconciler.errors import Conflict, ReconcilerError
+from reconciler.dev.clock import Pace
+from reconciler.errors import Conflict, NotFound, ReconcilerError
 from reconciler.model.names import ObjectKey
 
 from .faults import Fault, Faults
@@ -14,18 +17,39 @@ from .nodes import node, ready_condition
 from .pools import Pool, PoolSpec, Refused
 
 NO_CAPACITY = "The requested VM size is not available in this location now (AllocationFailed, simulated)"
+Answer = TypeVar("Answer")
+_POOLS = TypeAdapter(list[Pool])
 
 
 class Cloud:
-    """Pools by name. Nothing is kept on disk: the pools end with the process."""
+    """Pools by name. With a file `kept` they outlive the process; faults do not."""
 
-    def __init__(self, cluster: Client, pace: Pace) -> None:
+    def __init__(self, cluster: Client, pace: Pace, kept: Path | None = None) -> None:
         self._cluster = cluster
         self._pace = pace
+        self._kept = kept
         self._pools: dict[str, Pool] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timers: list[Timer] = []
         self.faults = Faults()
+
+    def start(self) -> None:
+        """Goes on with the pools that were kept, and with what was under way."""
+        if self._kept is None or not self._kept.exists():
+            return
+        for pool in _POOLS.validate_json(self._kept.read_bytes()):
+            self._pools[pool.name] = pool
+            if pool.state == "deleting":
+                self._spawn(self._remove(pool))
+            elif pool.state in ("creating", "updating"):
+                for name in [name for name, is_ready in pool.nodes.items() if not is_ready]:
+                    self._spawn(self._join(pool, name))
+                self._resize(pool)
+
+    def _keep(self) -> None:
+        if self._kept is not None:
+            draft = self._kept.with_suffix(".new")
+            draft.write_bytes(_POOLS.dump_json(self.pools()))
+            draft.replace(self._kept)
 
     def pools(self) -> list[Pool]:
         return list(self._pools.values())
@@ -39,85 +63,73 @@ class Cloud:
             raise Refused(400, "PropertyChangeNotAllowed", "the instance type of a pool cannot be changed")
         if pool and pool.spec == spec and pool.state != "failed":
             return pool
-        self._refuse_over_quota(name, spec)
-        return self._begin(pool, name, spec)
-
-    def _refuse_over_quota(self, name: str, spec: PoolSpec) -> None:
         if self.faults.take("quota", name, spec):
             text = f"the request would exceed the approved quota of {spec.instance_type} (simulated)"
             raise Refused(403, "QuotaExceeded", text)
-
-    def _begin(self, pool: Pool | None, name: str, spec: PoolSpec) -> Pool:
         if pool is None:
-            pool = self._pools[name] = Pool(name, spec)
+            pool = self._pools[name] = Pool(name=name, spec=spec)
         else:
             pool.state = "creating" if pool.state == "failed" else "updating"
-            pool.spec = spec
-        pool.reason = pool.message = ""
+            pool.spec, pool.reason, pool.message = spec, "", ""
         self._resize(pool)
         return pool
 
     def _resize(self, pool: Pool) -> None:
-        while len(pool.nodes) + len(pool.timers) > pool.spec.count:
-            self._drop_one(pool)
-        for place in range(pool.spec.count - len(pool.nodes) - len(pool.timers)):
-            self._order_node(pool, place)
+        while pool.size > pool.spec.count:
+            if pool.coming:
+                pool.coming.popitem()[1].cancel()
+            else:
+                self._spawn(self._remove_node(pool.nodes.popitem()[0]))
+        for place in range(pool.spec.count - pool.size):
+            if self.faults.take("neverJoins", pool.name, pool.spec):
+                continue
+            late = self.faults.take("lateJoin", pool.name, pool.spec)
+            delay = self._pace.speed.node_join_seconds * (1 + place / 4) + (late.seconds if late else 0)
+            self._order(pool, delay)
         self._settle(pool)
 
-    def _drop_one(self, pool: Pool) -> None:
-        if pool.timers:
-            pool.timers.popitem()[1].cancel()
-            return
-        name, _ = pool.nodes.popitem()
-        self._spawn(partial(self._remove_node, name))
-
-    def _order_node(self, pool: Pool, place: int) -> None:
-        if self.faults.take("neverJoins", pool.name, pool.spec):
-            return
-        late = self.faults.take("lateJoin", pool.name, pool.spec)
-        delay = self._pace.speed.node_join_seconds * (1 + place / 4) + (late.seconds if late else 0)
+    def _order(self, pool: Pool, delay: float) -> None:
         name = pool.next_name()
-        pool.timers[name] = self._pace.after(delay, partial(self._arrive, pool, name))
+        pool.coming[name] = self._spawn(self._grow(pool, name, delay))
 
-    def _arrive(self, pool: Pool, name: str) -> None:
-        del pool.timers[name]
-        if fault := self.faults.take("capacity", pool.name, pool.spec):
-            self._fail(pool, fault)
+    async def _grow(self, pool: Pool, name: str, delay: float) -> None:
+        await self._pace.sleep(delay)
+        del pool.coming[name]
+        if self.faults.take("capacity", pool.name, pool.spec):
+            pool.stop_growing()
+            pool.state, pool.reason, pool.message = "failed", "NoCapacity", NO_CAPACITY
+            self._keep()
             return
-        at_once = self._pace.speed.node_ready_seconds == 0
         pool.nodes[name] = False
-        self._spawn(partial(self._join, pool, name, at_once))
+        self._keep()
+        await self._join(pool, name)
 
-    def _fail(self, pool: Pool, fault: Fault) -> None:
-        pool.cancel()
-        pool.state, pool.reason, pool.message = "failed", "NoCapacity", NO_CAPACITY
-
-    async def _join(self, pool: Pool, name: str, ready: bool) -> None:
+    async def _join(self, pool: Pool, name: str) -> None:
+        at_once = self._pace.speed.node_ready_seconds == 0
         try:
-            await self._cluster.create(node(pool, name, ready, self._pace.now()))
+            made = node(pool, name, at_once, self._pace.now())
+            await self._insist(lambda: self._cluster.create(made))
         except Conflict:
-            ready = False
-        if name not in pool.nodes or pool.state == "deleting":
+            at_once = False
+        if name not in pool.nodes:
             await self._remove_node(name)
-        elif ready:
-            self._ready(pool, name)
+        elif at_once:
+            self._is_ready(pool, name)
         else:
-            self._pace.after(self._pace.speed.node_ready_seconds, lambda: self._start(pool, name))
+            await self._pace.sleep(self._pace.speed.node_ready_seconds)
+            await self._turn(pool, name, ready=True)
 
-    def _start(self, pool: Pool, name: str) -> None:
-        if name in pool.nodes:
-            self._spawn(partial(self._report_ready, pool, name))
-
-    async def _report_ready(self, pool: Pool, name: str) -> None:
-        await self._set_ready(name, ready=True)
-        self._ready(pool, name)
-
-    async def _set_ready(self, name: str, ready: bool) -> None:
+    async def _turn(self, pool: Pool, name: str, *, ready: bool) -> None:
+        """The node says that it is ready, or says nothing any more."""
+        if name not in pool.nodes:
+            return
         condition = ready_condition(ready, self._pace.now(), lost=not ready)
-        key = ObjectKey("Node", "", name)
-        await self._cluster.merge_patch(key, {"status": {"conditions": [condition]}}, subresource="status")
+        body, key = {"status": {"conditions": [condition]}}, ObjectKey("Node", "", name)
+        await self._insist(lambda: self._cluster.merge_patch(key, body, subresource="status"))
+        if ready:
+            self._is_ready(pool, name)
 
-    def _ready(self, pool: Pool, name: str) -> None:
+    def _is_ready(self, pool: Pool, name: str) -> None:
         if name in pool.nodes:
             pool.nodes[name] = True
             self._settle(pool)
@@ -126,6 +138,7 @@ class Cloud:
         """A pool is ready when as many nodes as were asked for are."""
         if pool.state in ("creating", "updating") and sum(pool.nodes.values()) == pool.spec.count:
             pool.state = "ready"
+        self._keep()
 
     def delete(self, name: str) -> bool:
         """Begins to remove the pool; false where there is none."""
@@ -134,19 +147,20 @@ class Cloud:
             return False
         if pool.state != "deleting":
             pool.state = "deleting"
-            pool.cancel()
-            self._pace.after(
-                self._pace.speed.pool_gone_seconds, lambda: self._spawn(partial(self._gone, pool))
-            )
+            pool.stop_growing()
+            self._keep()
+            self._spawn(self._remove(pool))
         return True
 
-    async def _gone(self, pool: Pool) -> None:
-        for name in list(pool.nodes):
-            await self._remove_node(name)
+    async def _remove(self, pool: Pool) -> None:
+        await self._pace.sleep(self._pace.speed.pool_gone_seconds)
+        while pool.nodes:
+            await self._remove_node(pool.nodes.popitem()[0])
         self._pools.pop(pool.name, None)
+        self._keep()
 
     async def _remove_node(self, name: str) -> None:
-        await self._cluster.delete(ObjectKey("Node", "", name))
+        await self._insist(lambda: self._cluster.delete(ObjectKey("Node", "", name)))
 
     def inject(self, fault: Fault) -> None:
         """From now on things go wrong; `nodeLost` happens at once and only once."""
@@ -156,43 +170,42 @@ class Cloud:
         for pool in self.pools():
             for name in list(pool.nodes):
                 if fault.meets(name, pool.spec) or fault.meets(pool.name, pool.spec):
-                    self._lose(pool, name, fault)
+                    self._spawn(self._lose(pool, name, fault))
 
-    def _lose(self, pool: Pool, name: str, fault: Fault) -> None:
+    async def _lose(self, pool: Pool, name: str, fault: Fault) -> None:
         if fault.remove:
-            del pool.nodes[name]
-            self._spawn(partial(self._remove_node, name))
-        else:
-            pool.nodes[name] = False
-            self._spawn(partial(self._set_ready, name, ready=False))
-        if fault.repair:
-            self._timers.append(self._pace.after(fault.seconds, partial(self._repair, pool, name)))
-
-    def _repair(self, pool: Pool, name: str) -> None:
-        if pool.name not in self._pools or pool.state == "deleting":
+            pool.nodes.pop(name, None)
+            if fault.repair:
+                self._order(pool, fault.seconds + self._pace.speed.node_join_seconds)
+            self._keep()
+            await self._remove_node(name)
             return
-        if name in pool.nodes:
-            self._spawn(partial(self._report_ready, pool, name))
-        else:
-            self._resize(pool)
+        pool.nodes[name] = False
+        self._keep()
+        await self._turn(pool, name, ready=False)
+        if fault.repair:
+            await self._pace.sleep(fault.seconds)
+            await self._turn(pool, name, ready=True)
 
-    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.get_running_loop().create_task(self._insist(work))
+    def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
-    async def _insist(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Runs `work`; where the API server fails, again a second later."""
-        try:
-            await work()
-        except ReconcilerError:
-            self._timers.append(self._pace.after(1.0, lambda: self._spawn(work)))
+    async def _insist(self, call: Callable[[], Awaitable[Answer]]) -> Answer | None:
+        """Where the API server fails, again a second later. Raises Conflict."""
+        while True:
+            try:
+                return await call()
+            except Conflict:
+                raise
+            except NotFound:
+                return None
+            except ReconcilerError:
+                await self._pace.sleep(1.0)
 
     async def close(self) -> None:
-        for pool in self.pools():
-            pool.cancel()
-        for timer in self._timers:
-            timer.cancel()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

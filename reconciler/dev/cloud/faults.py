@@ -1,6 +1,6 @@
 """What can be made to go wrong in the simulated cloud, while it runs."""
 
-from collections.abc import Iterable
+import math
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -35,26 +35,20 @@ class Fault(Body):
 class Faults:
     """The faults in force."""
 
-    def __init__(self, faults: Iterable[Fault] = ()) -> None:
-        self._active: dict[int, tuple[Fault, int | None]] = {}
-        self._next = 0
-        for fault in faults:
-            self.add(fault)
+    def __init__(self) -> None:
+        self._uses_left: dict[Fault, float] = {}
 
     def add(self, fault: Fault) -> None:
-        self._active[self._next] = (fault, fault.times)
-        self._next += 1
+        more = math.inf if fault.times is None else fault.times
+        self._uses_left[fault] = self._uses_left.get(fault, 0) + more
 
     def clear(self) -> None:
-        self._active.clear()
+        self._uses_left.clear()
 
     def take(self, kind: FaultKind, name: str = "", spec: PoolSpec | None = None) -> Fault | None:
         """The first fault of this kind that applies; one use of it is spent."""
-        for number, (fault, left) in self._active.items():
-            if fault.kind == kind and fault.meets(name, spec):
-                if left is not None and left <= 1:
-                    del self._active[number]
-                elif left is not None:
-                    self._active[number] = (fault, left - 1)
+        for fault, left in self._uses_left.items():
+            if left > 0 and fault.kind == kind and fault.meets(name, spec):
+                self._uses_left[fault] = left - 1
                 return fault
         return None

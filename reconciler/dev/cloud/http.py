@@ -5,11 +5,11 @@
     DELETE /pools/{name}   202, or 404
     POST   /faults         a fault comes into force
     DELETE /faults         all faults end; what they broke stays broken
+    POST   /clock          {seconds}: the clock of controllers, nodes and cloud jumps; timers run on
 
 A refusal is `{"error": {"code", "message"}}` under a 4xx or 5xx status.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -20,9 +20,13 @@ from reconciler.dev.sites import Site
 
 from .cloud import Cloud
 from .faults import Fault
-from .pools import PoolSpec, Refused
+from .pools import Body, PoolSpec, Refused
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Jump(Body):
+    seconds: float
 
 
 class CloudServer:
@@ -39,6 +43,7 @@ class CloudServer:
                 web.delete("/pools/{name}", self._delete),
                 web.post("/faults", self._inject),
                 web.delete("/faults", self._clear),
+                web.post("/clock", self._jump),
             ]
         )
         self._site = Site(app)
@@ -48,6 +53,7 @@ class CloudServer:
         return self._site.url
 
     async def start(self, port: int = 0) -> None:
+        self.cloud.start()
         await self._site.start(port)
 
     async def stop(self) -> None:
@@ -76,6 +82,10 @@ class CloudServer:
         self.cloud.faults.clear()
         return web.json_response({})
 
+    async def _jump(self, request: web.Request) -> web.Response:
+        self._pace.clock.jump(Jump.model_validate_json(await request.read()).seconds)
+        return web.json_response({"now": self._pace.stamp()})
+
     @web.middleware
     async def _misbehave(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Throttles, delays or fails requests about pools while such faults are in force."""
@@ -87,9 +97,7 @@ class CloudServer:
         if faults.take("down", name):
             return _refusal(Refused(503, "ServiceUnavailable", "the simulated cloud is down"))
         if fault := faults.take("slow", name):
-            waited = asyncio.Event()
-            self._pace.clock.after(fault.seconds, waited.set)
-            await waited.wait()
+            await self._pace.sleep(fault.seconds)
         return await handler(request)
 
 

@@ -1,12 +1,11 @@
 """What the simulated cloud is asked for, and what it says about it."""
 
-from dataclasses import dataclass, field
+import asyncio
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from reconciler.dev.clock import Timer
 from reconciler.model.world import PoolState
 
 
@@ -46,28 +45,32 @@ class Refused(Exception):
         self.retry_after = retry_after
 
 
-@dataclass(slots=True)
-class Pool:
-    """A pool as it is. `nodes` says which members are ready; those still on their way have a timer."""
+class Pool(BaseModel):
+    """A pool as it is. `nodes` says which members are ready; those in `coming` have no Node object yet."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     name: str
     spec: PoolSpec
     state: PoolState = "creating"
     reason: str = ""
     message: str = ""
-    nodes: dict[str, bool] = field(default_factory=dict)
-    timers: dict[str, Timer] = field(default_factory=dict)
+    nodes: dict[str, bool] = {}
     born: int = 0
+    coming: dict[str, asyncio.Task[None]] = Field(default={}, exclude=True)
+
+    @property
+    def size(self) -> int:
+        return len(self.nodes) + len(self.coming)
 
     def next_name(self) -> str:
         """Names are never used twice, as in a scale set."""
         self.born += 1
         return f"aks-{self.name}-vmss{self.born - 1:06x}"
 
-    def cancel(self) -> None:
-        for timer in self.timers.values():
-            timer.cancel()
-        self.timers.clear()
+    def stop_growing(self) -> None:
+        while self.coming:
+            self.coming.popitem()[1].cancel()
 
     def report(self) -> dict[str, Any]:
         said = {"name": self.name, "state": self.state, "reason": self.reason, "message": self.message}

@@ -1,6 +1,7 @@
 """Pools of the simulated cloud as they show in the cluster, and what can go wrong with them."""
 
 import random
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
@@ -11,7 +12,7 @@ from reconciler.cluster.client import Client
 from reconciler.dev.clock import Pace, Speed
 from reconciler.dev.cloud.cloud import Cloud
 from reconciler.dev.cloud.http import CloudServer
-from reconciler.dev.objects import ready
+from reconciler.dev.objects import condition, ready
 from reconciler.model.settings import ClusterSettings
 
 POOL = {
@@ -60,17 +61,23 @@ class CloudBench:
         await Bench.eventually(self, check)
 
 
-@pytest.fixture
-async def bench(kubeconfig):
+@asynccontextmanager
+async def running(kubeconfig, kept=None):
     client = await Client.connect(ClusterSettings(kubeconfig=kubeconfig))
     clock = HandClock()
     pace = Pace(clock, random.Random(0), SPEED)
-    server = CloudServer(Cloud(client, pace), pace)
+    server = CloudServer(Cloud(client, pace, kept), pace)
     await server.start()
     async with aiohttp.ClientSession(server.url) as http:
         yield CloudBench(client, clock, http)
     await server.stop()
     await client.close()
+
+
+@pytest.fixture
+async def bench(kubeconfig):
+    async with running(kubeconfig) as made:
+        yield made
 
 
 async def test_nodes_join_one_by_one_and_the_pool_is_ready_when_all_are(bench):
@@ -169,6 +176,42 @@ async def test_a_lost_node_may_stay_and_be_silent(bench):
     await bench.joined(2, are_ready=0)
     bench.clock.advance(31)
     await bench.joined(2, are_ready=2)
+
+
+async def test_a_cloud_that_is_kept_goes_on_where_it_was(kubeconfig, tmp_path):
+    kept = tmp_path / "pools.json"
+    async with running(kubeconfig, kept) as before:
+        await grown(before)
+        await before.put(count=4)
+        before.clock.advance(101)
+        await before.joined(3, are_ready=2)
+        assert await before.state() == "updating"
+    async with running(kubeconfig, kept) as after:
+        assert await after.state() == "updating"
+        after.clock.advance(101)
+        await after.joined(4, are_ready=3)
+        after.clock.advance(11)
+        await after.joined(4, are_ready=4)
+        await after.becomes("ready")
+        async with after.http.delete("/pools/rabc") as answer:
+            assert answer.status == 202
+    async with running(kubeconfig, kept) as last:
+        assert await last.state() == "deleting"
+        last.clock.advance(51)
+        await last.joined(0, are_ready=0)
+        await last.becomes(None)
+
+
+async def test_a_jump_of_the_clock_moves_what_is_written_and_not_what_is_awaited(bench):
+    await bench.put(count=1)
+    async with bench.http.post("/clock", json={"seconds": -86400}) as answer:
+        assert answer.status == 200
+    bench.clock.advance(99)
+    assert await bench.nodes() == []
+    bench.clock.advance(2)
+    await bench.joined(1, are_ready=0)
+    [node] = await bench.nodes()
+    assert condition(node, "Ready")["lastTransitionTime"].startswith("2023-11-13T")
 
 
 async def test_what_it_does_not_understand_is_refused(bench):
