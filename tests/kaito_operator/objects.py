@@ -49,7 +49,7 @@ def new_node(workspace: Manifest, number: int, now: float) -> Manifest:
         labels=labels,
     )
     name = f"ws{names.fingerprint(workspace['metadata']['uid'])[:9]}-{number}"
-    return node(Pool(f"ws{name[2:11]}", spec), name, True, now)
+    return node(Pool(name=f"ws{name[2:11]}", spec=spec), name, True, now)
 
 
 def is_tuning(workspace: Manifest) -> bool:

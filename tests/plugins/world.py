@@ -24,7 +24,7 @@ class Bench:
         spec = PoolSpec(key=name, instance_type="Standard_X", count=1, gpus_per_node=gpus, labels=labels)
         if not gpus:
             spec = spec.model_copy(update={"taints": ()})
-        made = node(Pool("hand", spec), name, ready, self.world.pace.now())
+        made = node(Pool(name="hand", spec=spec), name, ready, self.world.pace.now())
         if cpu:
             made["status"]["allocatable"]["cpu"] = cpu
         return await self.client.create(made)
