@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,11 +11,10 @@ from uuid import uuid4
 from reconciler.dev.api import builtins, crds
 from reconciler.dev.api.apply import Entry, Writer, after_update, entries_of, rendered
 from reconciler.dev.api.errors import ApiError, Cause, cause, invalid
-from reconciler.dev.api.fieldsets import duplicate
 from reconciler.dev.api.kinds import Resource
 from reconciler.dev.api.schema import ANY
 from reconciler.dev.api.store import Object
-from reconciler.dev.api.validation import defaulted, pruned, rule_violations, violations
+from reconciler.dev.api.validation import defaulted, mistyped, pruned, rule_violations, violations
 
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 LABEL_KEY = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
@@ -71,16 +70,27 @@ def decoded(call: Call, body: Any) -> tuple[Object, list[str]]:
 
 def declared(call: Call, body: Any) -> Object:
     """The body of an apply. What its schema has no place for is a 500 without a reason, as on a real one."""
-    obj, unknown = _known(call.resource, body)
-    why = f".{unknown[0]}: field not declared in schema" if unknown else duplicate(obj, call.resource.type)
+    _check_kind(call.resource, body)
+    why = next(mistyped(body, call.resource.type, keyed=True), "")
     if why:
         place = f"{call.namespace}/{call.name}; {call.resource.api_version}, Kind={call.resource.kind}"
         raise ApiError(500, f"failed to create typed patch object ({place}): {why}", reason="")
-    return obj
+    body.setdefault("metadata", {})
+    return body  # type: ignore[no-any-return]
 
 
 def _known(resource: Resource, body: Any) -> tuple[Object, list[str]]:
     """The body without the fields that its schema does not know, and their paths."""
+    _check_kind(resource, body)
+    unknown: list[str] = []
+    obj = pruned(body, resource.type, "", unknown, typed=not resource.custom)
+    metadata = obj.setdefault("metadata", {})
+    for why in mistyped({"metadata": metadata} if resource.custom else obj, resource.type):
+        raise ApiError(400, f"{_unhandled(resource)}: {why}")
+    return obj, unknown
+
+
+def _check_kind(resource: Resource, body: Any) -> None:
     if not isinstance(body, dict):
         raise ApiError(400, "the body is not an object")
     body.setdefault("apiVersion", resource.api_version)
@@ -91,11 +101,6 @@ def _known(resource: Resource, body: Any) -> tuple[Object, list[str]]:
             f"the object provided is unrecognized: {body['apiVersion']}, Kind={body['kind']} is not {wanted}"
         )
         raise ApiError(400, message)
-    unknown: list[str] = []
-    obj = pruned(body, resource.type, "", unknown, typed=not resource.custom)
-    if not isinstance(obj.setdefault("metadata", {}), dict):
-        raise ApiError(400, "metadata is not an object")
-    return obj, unknown
 
 
 def _unhandled(resource: Resource) -> str:
@@ -171,7 +176,8 @@ def _with_status(call: Call, old: Object, new: Object) -> Object:
 def _meaning(resource: Resource, obj: Object) -> Any:
     """What a new generation means a change of."""
     if not resource.custom:
-        return obj.get("spec")
+        notes = obj["metadata"].get("annotations") if resource.plural == "deployments" else None
+        return obj.get("spec"), notes
     ignored = {"apiVersion", "metadata", "status"} if resource.has_status else {"apiVersion", "metadata"}
     return {k: v for k, v in obj.items() if k not in ignored}
 
@@ -196,13 +202,9 @@ def settled(call: Call, old: Object, obj: Object) -> Object:
 
 
 def _refuse(call: Call, obj: Object, broken: list[Cause]) -> None:
-    """Raises 422 where anything is broken, or 400 where a built-in kind could not even be decoded."""
-    resource = call.resource
-    for found in broken if not resource.custom else ():
-        if found["reason"] == "FieldValueTypeInvalid":
-            raise ApiError(400, f"{_unhandled(resource)}: {found['field']}: {found['message']}")
+    """Raises 422 where anything is broken."""
     if broken:
-        raise invalid(resource.group, resource.kind, obj["metadata"].get("name", ""), broken)
+        raise invalid(call.resource.group, call.resource.kind, obj["metadata"].get("name", ""), broken)
 
 
 def _without_managed_fields(obj: Object) -> Object:
@@ -227,12 +229,14 @@ def _metadata_violations(metadata: Object) -> list[Cause]:
     return found
 
 
-def with_owners(call: Call, old: Object, new: Object) -> Object:
+def with_owners(call: Call, old: Object, new: Object, unowned: Collection[str] = ()) -> Object:
     """`new` with `managedFields` brought up to date for an update, create or patch."""
-    given = new["metadata"].get("managedFields")
+    given = new["metadata"].get("managedFields") and not call.subresource
     entries = entries_of(new if given else old)
     by = call.writer("Update")
     was, now_is = (o if call.subresource else _without_status(call.resource, o) for o in (old, new))
+    if unowned:
+        now_is = {**now_is, "spec": {k: v for k, v in new.get("spec", {}).items() if k not in unowned}}
     return with_entries(new, after_update(was, now_is, call.resource.type, entries, by))
 
 

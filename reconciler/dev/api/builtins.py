@@ -49,12 +49,29 @@ ADMITTED = {
 """What admission adds to a new pod; later writes keep it."""
 
 
+ALLOCATED = {
+    "pods": {*ADMITTED, "serviceAccount"},
+    "services": {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"},
+    "jobs": {"selector"},
+    "namespaces": {"finalizers"},
+}
+
+
+def allocated(plural: str) -> set[str]:
+    """Fields of a new object's spec that the server itself chooses, and so nobody owns."""
+    return ALLOCATED.get(plural, set())
+
+
 def _pod(old: Object, obj: Object) -> None:
     spec = obj["spec"]
     known = old["spec"] if old else ADMITTED
     for name in (*ADMITTED, "nodeName"):
         if name in known:
             spec.setdefault(name, copy.deepcopy(known[name]))
+    for container in (*spec.get("containers", ()), *spec.get("initContainers", ())):
+        resources = container["resources"]
+        if "limits" in resources:
+            resources["requests"] = {**resources["limits"], **resources.get("requests", {})}
     obj.setdefault("status", {"phase": "Pending", "qosClass": _quality(spec)})
     _pod_spec(spec)
 
@@ -72,8 +89,9 @@ def _quality(spec: Object) -> str:
 
 
 def _pod_spec(spec: Object) -> None:
-    if "serviceAccountName" in spec:
-        spec.setdefault("serviceAccount", spec["serviceAccountName"])
+    for name, other in (("serviceAccount", "serviceAccountName"), ("serviceAccountName", "serviceAccount")):
+        if other in spec:
+            spec.setdefault(name, spec[other])
     for container in (*spec.get("containers", ()), *spec.get("initContainers", ())):
         _container(container)
     for volume in spec.get("volumes", ()):
@@ -85,12 +103,6 @@ def _container(container: Object) -> None:
     image = container.get("image", "")
     floating = "@" not in image and image.rpartition("/")[2].partition(":")[2] in ("", "latest")
     container.setdefault("imagePullPolicy", "Always" if floating else "IfNotPresent")
-    for env in container.get("env", ()):
-        if env.get("value") == "":
-            del env["value"]
-    resources = container["resources"]
-    for name, value in resources.get("limits", {}).items():
-        resources.setdefault("requests", {}).setdefault(name, value)
 
 
 def _rolling(field: str) -> Completion:
@@ -219,10 +231,22 @@ def _negative_replicas(obj: Object) -> Iterator[Cause]:
 def _missed_selector(obj: Object) -> Iterator[Cause]:
     wanted = (obj["spec"].get("selector") or {}).get("matchLabels") or {}
     labels = (obj["spec"]["template"].get("metadata") or {}).get("labels") or {}
-    if not wanted.items() <= labels.items():
+    if "selector" not in obj["spec"] or not wanted.items() <= labels.items():
         shown = orjson.dumps(labels).decode()
         message = f"Invalid value: {shown}: `selector` does not match template `labels`"
         yield cause("FieldValueInvalid", "spec.template.metadata.labels", message)
+
+
+def _portless(obj: Object) -> Iterator[Cause]:
+    if obj["spec"].get("clusterIP", "None") != "None" and not obj["spec"].get("ports"):
+        yield cause("FieldValueRequired", "spec.ports", "Required value")
+
+
+def _recreated_rolling(obj: Object) -> Iterator[Cause]:
+    strategy = obj["spec"]["strategy"]
+    if strategy["type"] == "Recreate" and "rollingUpdate" in strategy:
+        message = "Forbidden: may not be specified when strategy `type` is 'Recreate'"
+        yield cause("FieldValueForbidden", "spec.strategy.rollingUpdate", message)
 
 
 DATA_KEY = re.compile(r"(?!\.\.?$)[-._a-zA-Z0-9]{1,253}")
@@ -251,7 +275,9 @@ def _other_namespace(obj: Object) -> Iterator[Cause]:
 
 
 CHECKS: dict[str, tuple[Callable[[Object], Iterator[Cause]], ...]] = {
-    **dict.fromkeys(("deployments", "replicasets", "statefulsets"), (_negative_replicas, _missed_selector)),
+    **dict.fromkeys(("replicasets", "statefulsets"), (_negative_replicas, _missed_selector)),
+    "deployments": (_negative_replicas, _missed_selector, _recreated_rolling),
+    "services": (_portless,),
     **dict.fromkeys(("configmaps", "secrets"), (_bad_keys,)),
     "poddisruptionbudgets": (_two_budgets,),
     "events": (_other_namespace,),

@@ -1,7 +1,10 @@
-"""The three patch formats besides apply: RFC 7386 merge, RFC 6902 JSON patch and strategic merge."""
+"""The three patch formats besides apply: RFC 7386 merge, RFC 6902 JSON patch and strategic merge.
+
+Where a real server departs from the RFCs, so does this.
+"""
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from reconciler.dev.api.errors import ApiError
@@ -12,6 +15,9 @@ DELETED = "$deleteFromPrimitiveList/"
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
+    """Nulls vanish from the items of a new list too."""
+    if isinstance(patch, list):
+        return [merge_patch(None, item) for item in patch]
     if not isinstance(patch, dict):
         return patch
     result = dict(target) if isinstance(target, dict) else {}
@@ -24,139 +30,155 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def json_patch(target: Any, operations: Any) -> Any:
+    """Raises 400 for what is no JSON patch and 422 for one that does not fit.
+
+    Replacing, testing or copying a key that an object does not have takes it for null, and a negative index
+    counts from the end: the reason for no library here.
+    """
     if not isinstance(operations, list):
         raise ApiError(400, "a JSON patch is a list of operations")
     holder = {"": copy.deepcopy(target)}
     for operation in operations:
         try:
             _apply_operation(holder, operation)
-        except (KeyError, IndexError, ValueError, TypeError) as error:
-            message = f"the server rejected our request due to an error in our request: {operation}: {error}"
-            raise ApiError(422, message) from error
+        except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
+            raise ApiError(422, f"{operation} does not apply: {error!r}") from error
     return holder[""]
 
 
 def _apply_operation(holder: dict[str, Any], operation: Mapping[str, Any]) -> None:
-    path = operation["path"]
+    parent, key = _place(holder, operation["path"])
+    given = copy.deepcopy(operation.get("value"))
     match operation["op"]:
         case "add":
-            _add(holder, path, copy.deepcopy(operation["value"]))
+            _add(parent, key, given)
         case "remove":
-            _remove(holder, path)
+            del parent[key]
         case "replace":
-            _remove(holder, path)
-            _add(holder, path, copy.deepcopy(operation["value"]))
+            parent[key] = given
         case "move":
-            _add(holder, path, _remove(holder, operation["from"]))
+            source, name = _place(holder, operation["from"])
+            value = source.pop(name)
+            _add(*_place(holder, operation["path"]), value)
         case "copy":
-            _add(holder, path, copy.deepcopy(_value_at(holder, operation["from"])))
+            _add(parent, key, copy.deepcopy(_value(*_place(holder, operation["from"]))))
         case "test":
-            if _value_at(holder, path) != operation["value"]:
+            if _value(parent, key) != given:
                 raise ValueError("testing value failed")
         case other:
             raise ValueError(f"unknown operation {other}")
 
 
-def _steps(pointer: str) -> list[str]:
-    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")]
-
-
-def _value_at(holder: Any, pointer: str) -> Any:
-    for step in _steps(pointer):
-        holder = holder[int(step)] if isinstance(holder, list) else holder[step]
-    return holder
-
-
-def _parent(holder: Any, pointer: str) -> tuple[Any, str]:
-    *above, last = _steps(pointer)
+def _place(holder: Any, pointer: str) -> tuple[Any, Any]:
+    """The container that `pointer` leads into, and the key or index there."""
+    *above, last = (part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/"))
     for step in above:
         holder = holder[int(step)] if isinstance(holder, list) else holder[step]
-    return holder, last
+    return holder, int(last) if isinstance(holder, list) and last != "-" else last
 
 
-def _add(holder: Any, pointer: str, value: Any) -> None:
-    parent, last = _parent(holder, pointer)
+def _value(parent: Any, key: Any) -> Any:
+    return parent[key] if isinstance(parent, list) else parent.get(key)
+
+
+def _add(parent: Any, key: Any, value: Any) -> None:
     if not isinstance(parent, list):
-        parent[last] = value
+        parent[key] = value
         return
-    index = len(parent) if last == "-" else int(last)
-    if not 0 <= index <= len(parent):
+    size = len(parent) + 1
+    index = size - 1 if key == "-" else key + size if key < 0 else key
+    if not 0 <= index < size:
         raise IndexError("index out of bounds")
     parent.insert(index, value)
 
 
-def _remove(holder: Any, pointer: str) -> Any:
-    parent, last = _parent(holder, pointer)
-    return parent.pop(int(last)) if isinstance(parent, list) else parent.pop(last)
-
-
 def strategic_patch(target: Mapping[str, Any], patch: Mapping[str, Any], kind: Type) -> dict[str, Any]:
-    directive = patch.get("$patch")
-    if directive == "replace":
-        return {k: v for k, v in patch.items() if k != "$patch"}
-    if directive == "delete":
-        return {}
-    retained = patch.get("$retainKeys", target)
-    result = {k: v for k, v in target.items() if k in retained}
-    for key, value in patch.items():
-        if key.startswith(DELETED):
-            name = key.removeprefix(DELETED)
-            result[name] = [item for item in result.get(name, []) if item not in value]
-        elif value is None:
+    """Raises 400 or 500, as a real server does, for directives that contradict the rest of the patch."""
+    if "$patch" in patch:
+        return _directed(patch)
+    result = _retained(target, patch) if "$retainKeys" in patch else dict(target)
+    said = {key: value for key, value in patch.items() if not key.startswith("$")}
+    for key, value in said.items():
+        if value is None:
             result.pop(key, None)
-        elif not key.startswith("$"):
-            result[key] = _strategic_value(result.get(key), value, kind.child(key) or ANY)
-    for name in [key.removeprefix(ORDER) for key in patch if key.startswith(ORDER)]:
-        if name in result:
-            result[name] = _reordered(result[name], patch[ORDER + name], kind.child(name) or ANY)
+        else:
+            below = kind.child(key) or ANY
+            result[key] = _strategic_value(result.get(key), value, below, patch.get(ORDER + key))
+    for key, value in patch.items():
+        name = key.partition("/")[2]
+        if key.startswith(DELETED) and name in result:
+            result[name] = [item for item in result[name] if item not in value]
+        elif key.startswith(ORDER) and name in result and name not in said:
+            result[name] = _merged_list(result[name], [], kind.child(name) or ANY, value)
     return result
 
 
-def _strategic_value(old: Any, value: Any, kind: Type) -> Any:
-    if isinstance(value, dict):
-        return strategic_patch(old if isinstance(old, dict) else {}, value, kind)
-    if isinstance(value, list) and "merge" in kind.node.get("x-kubernetes-patch-strategy", ""):
-        return _merged_list(old or [], value, kind)
-    return value
+def _directed(patch: Mapping[str, Any]) -> dict[str, Any]:
+    if patch["$patch"] not in ("replace", "delete"):
+        raise ApiError(500, f"unknown patch type found: {patch['$patch']}", reason="")
+    return {k: v for k, v in patch.items() if k != "$patch"} if patch["$patch"] == "replace" else {}
 
 
-def _merged_list(old: list[Any], items: list[Any], kind: Type) -> list[Any]:
+def _retained(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    retained = patch["$retainKeys"]
+    if any(v is not None and not k.startswith("$") and k not in retained for k, v in patch.items()):
+        raise ApiError(400, "invalid patch format of retainKeys")
+    return {k: v for k, v in target.items() if k in retained}
+
+
+def _strategic_value(old: Any, value: Any, kind: Type, order: Any) -> Any:
+    if isinstance(value, dict) and isinstance(old, dict):
+        return strategic_patch(old, value, kind)
+    merges = "merge" in kind.node.get("x-kubernetes-patch-strategy", "")
+    if merges and isinstance(value, list) and isinstance(old, list | None):
+        return _merged_list(old or [], value, kind, order)
+    return _taken(value)
+
+
+def _taken(value: Any) -> Any:
+    """A value without counterpart: its nulls and directives say nothing."""
+    if isinstance(value, list):
+        return [_taken(item) for item in value if not (isinstance(item, dict) and "$patch" in item)]
+    if not isinstance(value, dict):
+        return value
+    said = {k: v for k, v in value.items() if v is not None and not k.startswith("$")}
+    return {k: _taken(v) for k, v in said.items() if not (isinstance(v, dict) and "$patch" in v)}
+
+
+def _merged_list(old: list[Any], items: list[Any], kind: Type, order: Any) -> list[Any]:
     key = kind.node.get("x-kubernetes-patch-merge-key")
     if key is None:
-        return [*old, *(item for item in items if item not in old)]
+        return _ordered(list(dict.fromkeys([*old, *items])), items if order is None else order, old)
+    if any(key not in item and item.get("$patch") != "replace" for item in items):
+        raise ApiError(500, f"map: {items} does not contain declared merge key: {key}", reason="")
+    plain = [item for item in items if "$patch" not in item]
+    names = [item[key] for item in plain]
+    if order is not None and names and [o.get(key) for o in order if o.get(key) in names] != names:
+        raise ApiError(500, f"The order in patch list {names} doesn't match {ORDER[:-1]} list", reason="")
     if any(item.get("$patch") == "replace" for item in items):
-        return [item for item in items if "$patch" not in item]
-    merged = {item.get(key): item for item in old}
-    for item in items:
-        if key not in item:
-            raise ApiError(400, f"map: {item} does not contain declared merge key: {key}")
-        if item.get("$patch") == "delete":
-            merged.pop(item[key], None)
+        return [_taken(item) for item in plain]
+    gone = [item[key] for item in items if item.get("$patch") == "delete"]
+    merged = [item for item in old if item.get(key) not in gone]
+    for item in plain:
+        at = next((i for i, known in enumerate(merged) if known.get(key) == item[key]), None)
+        if at is None:
+            merged.append(_taken(item))
         else:
-            merged[item[key]] = strategic_patch(merged.get(item[key], {}), item, kind.item)
-    return list(merged.values())
+            merged[at] = strategic_patch(merged[at], item, kind.item)
+    return _ordered(merged, plain if order is None else order, old, key)
 
 
-def _reordered(items: list[Any], order: list[Any], kind: Type) -> list[Any]:
-    key = kind.node.get("x-kubernetes-patch-merge-key")
+def _ordered(items: list[Any], wanted: list[Any], live: list[Any], key: str = "") -> list[Any]:
+    """`items` as `wanted` has them, each other one before what it precedes in `live`."""
 
     def identity(item: Any) -> Any:
-        return item.get(key) if key and isinstance(item, dict) else item
+        return item.get(key) if key else item
 
-    by_id = {identity(item): item for item in items}
-    wanted = [identity(item) for item in order if identity(item) in by_id]
-    return interleaved(by_id, wanted, lambda name: by_id[name])
-
-
-def interleaved(live: Iterable[Any], wanted: Iterable[Any], take: Callable[[Any], Any]) -> list[Any]:
-    """Items of both in `wanted`'s order, those only in `live` before whatever follows them there."""
-    known = dict.fromkeys(wanted)
-    waiting = iter(known)
-    done: dict[Any, None] = {}
-    for key in live:
-        if key not in known:
-            done[key] = None
-        while key not in done:
-            done[next(waiting)] = None
-    done.update(dict.fromkeys(waiting))
-    return [take(key) for key in done]
+    names, place = [identity(item) for item in wanted], [identity(item) for item in live]
+    rest = [item for item in items if identity(item) not in names]
+    done: list[Any] = []
+    for item in sorted((i for i in items if identity(i) in names), key=lambda i: names.index(identity(i))):
+        while rest and identity(item) in place and identity(rest[0]) in place[: place.index(identity(item))]:
+            done.append(rest.pop(0))
+        done.append(item)
+    return done + rest

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from reconciler.dev.api.errors import Cause, cause
-from reconciler.dev.api.fieldsets import item_key, keyed
+from reconciler.dev.api.fieldsets import item_key, keyed, text_of
 from reconciler.dev.api.quantity import canonical
 from reconciler.dev.api.schema import Type
 
@@ -25,7 +25,8 @@ PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 def pruned(value: Any, kind: Type, path: str, unknown: list[str], *, typed: bool) -> Any:
     """`value` without fields the schema does not know (their paths go to `unknown`).
 
-    `typed` is how built-in kinds are decoded: null and empty collections vanish, quantities become canonical.
+    `typed` is how built-in kinds and all metadata are decoded: null, empty collections and most zeros vanish,
+    quantities become canonical.
     """
     if isinstance(value, dict) and kind.shape in ("struct", "map"):
         return _pruned_fields(value, kind, path, unknown, typed=typed)
@@ -43,27 +44,86 @@ def _pruned_fields(
     for name, child in value.items():
         below = kind.child(name)
         where = f"{path}.{name}" if path else name
+        decoded = typed or where == "metadata"
+        if child is None and decoded and kind.shape == "map" and below and below.node.get("type") == "string":
+            child = ""
         if below is None:
             unknown.append(where)
-        elif not (typed and _omitted(child, below)):
-            kept[name] = pruned(child, below, where, unknown, typed=typed)
+        elif child is None and kind.drops_null(name) and name not in kind.defaults:
+            continue
+        elif not (decoded and (_empty(child, below) or (name in kind.fields and _zero(name, child, kind)))):
+            kept[name] = pruned(child, below, where, unknown, typed=decoded)
     return kept
 
 
-def _omitted(value: Any, kind: Type) -> bool:
+def _empty(value: Any, kind: Type) -> bool:
     return value is None or (value in ({}, []) and kind.shape in ("map", "list"))
 
 
+ZERO_IS_ABSENT = {
+    *("hostIPC", "hostNetwork", "hostPID", "hostPort", "minReadySeconds", "nodePort", "paused", "readOnly"),
+    *("publishNotReadyAddresses", "stdin", "stdinOnce", "tty", "unschedulable", "initialDelaySeconds"),
+    *("periodSeconds", "timeoutSeconds", "successThreshold", "failureThreshold", "observedGeneration"),
+}
+EMPTY_TEXT_COUNTS = {"apiGroup", "storageClassName", "holderIdentity", "service", "reportingComponent"}
+
+
+def _zero(name: str, value: Any, kind: Type) -> bool:
+    """Whether a scalar is its type's zero, where Kubernetes' own types do not tell that from absent."""
+    if value == "":
+        return name not in kind.required and name not in EMPTY_TEXT_COUNTS
+    return name in ZERO_IS_ABSENT and value in (0, False)
+
+
+def mistyped(value: Any, kind: Type, path: str = "", *, keyed: bool = False) -> Iterator[str]:
+    """Why `value` cannot be decoded: fields that are not known, wrong types, nulls in lists.
+
+    `keyed` is how an apply is: its items of a set or map list are known by their keys, so none has none and
+    no two have the same.
+    """
+    wanted = {"list": "array", "scalar": kind.node.get("type", "")}.get(kind.shape, "object")
+    if value is None or kind.shape == "any":
+        return
+    if not (_is_a(value, wanted) if wanted in PYTHON_TYPES and not _lenient(kind) else _is_scalar(value)):
+        yield f"{path}: expected {wanted or 'a scalar'}, got {_type_name(value)}"
+    elif isinstance(value, dict):
+        for name, child in value.items():
+            if below := kind.child(name):
+                yield from mistyped(child, below, f"{path}.{name}", keyed=keyed)
+            else:
+                yield f"{path}.{name}: field not declared in schema"
+    elif isinstance(value, list):
+        yield from _mistyped_items(value, kind, path, keyed=keyed)
+
+
+def _mistyped_items(value: list[Any], kind: Type, path: str, *, keyed: bool) -> Iterator[str]:
+    keys = [text_of(item_key(item, kind)) if keyed and not kind.atomic else "" for item in value]
+    for index, item in enumerate(value):
+        where = path + (keys[index] or f"[{index}]")
+        if item is None or keys[index] == "[]":
+            yield f"{where}: element {index} is null or omits all keys"
+        elif keys[index] and keys[index] in keys[:index]:
+            yield f"{path}: duplicate entries for key {keys[index]}"
+        yield from mistyped(item, kind.item, where, keyed=keyed)
+
+
+def _lenient(kind: Type) -> bool:
+    """Strings of a format of their own are read from numbers too."""
+    return kind.node.get("type") == "string" and kind.node.get("format", "byte") != "byte"
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, str | int | float)
+
+
 def defaulted(value: Any, kind: Type) -> None:
-    """Fill in the schema's defaults, in place; a null that may not be null counts as absent."""
+    """Fill in the schema's defaults, in place, for nulls that may not be null too."""
     if isinstance(value, list):
         for item in value:
             defaulted(item, kind.item)
     elif isinstance(value, dict):
-        for name in [name for name, child in value.items() if child is None and kind.drops_null(name)]:
-            del value[name]
         for name, default in kind.defaults.items():
-            if name not in value:
+            if name not in value or (value[name] is None and kind.drops_null(name)):
                 value[name] = copy.deepcopy(default)
         for name, child in value.items():
             if isinstance(child, dict | list) and (below := kind.child(name)):
@@ -126,7 +186,7 @@ def _list_violations(value: list[Any], kind: Type, path: str) -> Iterator[Cause]
     for index, item in enumerate(value):
         where = f"{path}[{index}]"
         yield from violations(item, kind.item, where)
-        if kind.keys or kind.unique:
+        if (kind.keys and "x-kubernetes-patch-merge-key" not in kind.node) or kind.unique:
             key = item_key(item, kind)
             if key in seen:
                 shown = key.partition(":")[2]

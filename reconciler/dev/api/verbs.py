@@ -18,20 +18,19 @@ from reconciler.dev.api.admission import (
     with_owners,
 )
 from reconciler.dev.api.apply import apply
+from reconciler.dev.api.builtins import allocated
 from reconciler.dev.api.deletion import Deletion, marked, must_wait
 from reconciler.dev.api.errors import ApiError, cause, invalid
-from reconciler.dev.api.fieldsets import fields_of, paths
 from reconciler.dev.api.kinds import Registry, Resource
 from reconciler.dev.api.patches import json_patch, merge_patch, strategic_patch
-from reconciler.dev.api.schema import Type
 from reconciler.dev.api.store import Object, Record, Store
+from reconciler.dev.api.validation import pruned
 
 NAMESPACES = ("", "namespaces")
 PERMANENT = ("default", "kube-system", "kube-public")
 APPLY = ("application/apply-patch+yaml", "application/apply-patch+json")
 JSON = "application/json-patch+json"
 MERGE = "application/merge-patch+json"
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 STRATEGIC = "application/strategic-merge-patch+json"
 
@@ -94,7 +93,8 @@ class Verbs:
     def create(self, call: Call, body: Any) -> Answer:
         obj, warnings = decoded(call, body)
         self._place(call, obj)
-        new = with_owners(call, {}, new_object(call, obj))
+        given = set(obj.get("spec") or ())
+        new = with_owners(call, {}, new_object(call, obj), allocated(call.resource.plural) - given)
         name = new["metadata"]["name"]
         if self.store.get(call.resource.key, call.namespace, name):
             raise errors.already_exists(call.resource.group, call.resource.plural, name)
@@ -130,8 +130,12 @@ class Verbs:
             return self.apply(call, parsed(body, "yaml"))
         change = self._patch_of(call, content_type, parsed(body, content_type))
         record = self.live(call)
-        old = self._editable(call, record)
-        patched, warnings = decoded(call, change(old))
+        changed = change(self._editable(call, record))
+        try:
+            patched, warnings = decoded(call, changed)
+        except ApiError as error:
+            found = cause("FieldValueInvalid", "patch", f"Invalid value: {error.message}")
+            raise invalid("", "", "", [found]) from error
         return self._replace(call, record, patched, warnings)
 
     def _patch_of(self, call: Call, content_type: str, patch: Any) -> Callable[[Object], Any]:
@@ -186,7 +190,7 @@ class Verbs:
         if call.resource.has_status:
             config.pop("status", None)
         _, entries = apply({}, config, call.resource.type, call.writer("Apply"), force=True)
-        new = with_entries(new_object(call, config), entries)
+        new = with_entries(new_object(call, _typed(call.resource, config)), entries)
         return self._committed(call, None, new, [])
 
     def _apply_to(self, call: Call, record: Record, config: Object) -> Answer:
@@ -199,14 +203,9 @@ class Verbs:
         elif call.resource.has_status:
             config.pop("status", None)
         force = call.params.get("force", "").lower() in ("1", "t", "true")
-        kind, by = call.resource.type, call.writer("Apply")
-        try:
-            merged, entries = apply(old, config, kind, by, force=force)
-        except ApiError as error:
-            if by.manager != "kubectl" or not _last_applied(old, kind).issuperset(_fields(error)):
-                raise
-            merged, entries = apply(old, config, kind, by, force=True)
-        new = with_entries(changed_object(call, old, _detached(merged)), entries)
+        merged, entries = apply(old, config, call.resource.type, call.writer("Apply"), force=force)
+        new = old if merged is old else changed_object(call, old, _typed(call.resource, merged))
+        new = with_entries(new, entries)
         return self._committed(call, record, new, [])
 
     def _committed(self, call: Call, record: Record | None, new: Object, warnings: list[str]) -> Answer:
@@ -247,16 +246,6 @@ class Verbs:
         return Answer(orjson.dumps(errors.status("Success", details=details)))
 
 
-def _fields(error: ApiError) -> list[str]:
-    return [found["field"] for found in error.causes]
-
-
-def _last_applied(obj: Object, kind: Type) -> set[str]:
-    """The fields that kubectl's last client-side apply declared, which its first server-side one may take."""
-    text = (obj["metadata"].get("annotations") or {}).get(LAST_APPLIED, "{}")
-    return set(paths(fields_of(orjson.loads(text), kind) or {}))
-
-
 def _check_name(call: Call, obj: Object) -> None:
     name = obj["metadata"].setdefault("name", call.name)
     if name != call.name:
@@ -268,6 +257,9 @@ def _other_uid(wanted: str, record: Record) -> str:
     return f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {record.uid}"
 
 
-def _detached(obj: Object) -> Object:
-    """A copy that shares nothing, so that completion may change it in place."""
-    return orjson.loads(orjson.dumps(obj))  # type: ignore[no-any-return]
+def _typed(resource: Resource, obj: Object) -> Object:
+    """A copy as the kind's own type would hold it."""
+    if not resource.custom:
+        return pruned(obj, resource.type, "", [], typed=True)  # type: ignore[no-any-return]
+    head = pruned(obj["metadata"], resource.type.fields["metadata"], "metadata", [], typed=True)
+    return orjson.loads(orjson.dumps({**obj, "metadata": head}))  # type: ignore[no-any-return]

@@ -2,7 +2,7 @@
 
 The source is the OpenAPI data in PyPI's `kubernetes-validate` (Apache-2.0, from Kubernetes itself). Kept are
 the kinds served there and what they refer to, without descriptions; added are the defaults of
-`defaults.yaml`.
+`defaults.yaml`, and that a container needs an image (its types leave that to whoever fills in templates).
 """
 
 import gzip
@@ -91,6 +91,7 @@ def reachable(definitions: dict[str, Any]) -> dict[str, Any]:
         if name not in kept:
             kept[name] = REPLACED.get(name) or reduced(definitions[name])
             waiting.extend(references(kept[name]))
+    kept[CORE + "Container"]["required"].append("image")
     for package, types in yaml.safe_load((HOME / "defaults.yaml").read_text()).items():
         for name, fields in types.items():
             for field, value in fields.items():

@@ -67,7 +67,7 @@ async def test_a_field_of_another_owner_conflicts_and_force_takes_it(api):
     assert found["message"].startswith('conflict with "editor" using v1')
     code, taken = await api.apply(MAPS, config_map(a="2"), force="true")
     assert (code, taken["data"]) == (200, {"a": "2"})
-    assert list(owners(taken)) == ["us"]
+    assert owners(taken) == {"us": {"f:data": {"f:a": {}}}, "editor": {"f:data": {}}}
 
 
 async def test_every_conflict_is_listed(api):
@@ -106,7 +106,7 @@ async def test_items_of_keyed_lists_are_owned_one_by_one(api):
     side = {"spec": {"template": {"spec": {"containers": [{"name": "side", "image": "b"}]}}}}
     await api.patch(f"{path}/web", side, STRATEGIC, fieldManager="injector")
     _, changed = await api.apply(path, deployment(env=[{"name": "B", "value": "2"}]))
-    main, injected = changed["spec"]["template"]["spec"]["containers"]
+    injected, main = changed["spec"]["template"]["spec"]["containers"]
     assert main["env"] == [{"name": "B", "value": "2"}]
     assert injected["name"] == "side"
 

@@ -78,7 +78,7 @@ async def test_a_deployment_meets_the_defaults_of_a_real_server(api):
         "name": "main",
         "image": "nginx:1",
         "imagePullPolicy": "IfNotPresent",
-        "resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1"}},
+        "resources": {"limits": {"cpu": "1"}},
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "File",
     }

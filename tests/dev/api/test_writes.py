@@ -255,7 +255,7 @@ async def test_a_strategic_patch_edits_plain_lists_and_keeps_what_it_retains(api
     await api.create(MAPS, {"metadata": {"name": "settings", "finalizers": ["a/b", "c/d"]}})
     patch = {"metadata": {"$deleteFromPrimitiveList/finalizers": ["a/b"], "finalizers": ["e/f"]}}
     _, made = await api.patch(f"{MAPS}/settings", patch, STRATEGIC)
-    assert made["metadata"]["finalizers"] == ["c/d", "e/f"]
+    assert made["metadata"]["finalizers"] == ["e/f", "c/d"]
     await api.create(f"{APPS}/deployments", deployment())
     patch = {"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}}
     _, made = await api.patch(f"{APPS}/deployments/web", patch, STRATEGIC)
