@@ -23,7 +23,7 @@ _TRUE_UNLESS_SAID = frozenset(
 )
 """Fields of a pod whose absence means true, so that a missing `false` is a difference."""
 _SUFFIXES = {
-    "m": Decimal("0.001"),
+    **{s: Decimal(1).scaleb(-3 * (i + 1)) for i, s in enumerate(("m", "u", "n"))},
     **{s: Decimal(1000) ** (i + 1) for i, s in enumerate(("k", "M", "G", "T", "P", "E"))},
     **{s: Decimal(1024) ** (i + 1) for i, s in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"))},
 }

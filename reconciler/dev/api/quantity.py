@@ -1,7 +1,9 @@
 """Resource quantities as a server stores them: `1000m` is `1`, `0.5` is `500m`, `1024Mi` is `1Gi`."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
+
+from reconciler.model.fields import quantity
 
 BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
@@ -12,14 +14,10 @@ def canonical(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return value
     text = str(value).strip()
-    suffix = next((s for s in (*BINARY, *DECIMAL) if s and text.endswith(s)), "")
-    try:
-        number = Decimal(text.removesuffix(suffix) or "x")
-    except InvalidOperation:
+    number = quantity(text)
+    if number is None:
         return value
-    if suffix in BINARY:
-        return _binary(number * (1 << BINARY[suffix]))
-    return _decimal(number.scaleb(DECIMAL[suffix]))
+    return _binary(number) if text[-2:] in BINARY else _decimal(number)
 
 
 def _binary(number: Decimal) -> str:

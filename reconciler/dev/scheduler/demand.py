@@ -6,18 +6,16 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from reconciler.dev.api.quantity import BINARY, DECIMAL
+from reconciler.model.fields import quantity
 from reconciler.model.world import Manifest
 
 Resources = Mapping[str, Decimal]
 
 
 @lru_cache(maxsize=1024)
-def amount(quantity: str) -> Decimal:
+def amount(text: str) -> Decimal:
     """A resource quantity as a number: `500m` is 0.5, `1Ki` is 1024."""
-    suffix = next((each for each in (*BINARY, *DECIMAL) if each and quantity.endswith(each)), "")
-    number = Decimal(quantity.removesuffix(suffix))
-    return number * (1 << BINARY[suffix]) if suffix in BINARY else number.scaleb(DECIMAL[suffix])
+    return quantity(text) or Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
