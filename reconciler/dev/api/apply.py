@@ -74,20 +74,14 @@ class Entry:
 
 
 def entries_of(obj: Mapping[str, Any]) -> list[Entry]:
-    return [
-        Entry(
-            Writer(
-                item.get("manager", ""),
-                item.get("operation", "Update"),
-                item.get("apiVersion", ""),
-                item.get("subresource", ""),
-                item.get("time", ""),
-            ),
-            item.get("fieldsV1") or {},
-        )
-        for item in obj.get("metadata", {}).get("managedFields") or ()
-        if item
-    ]
+    found = filter(None, obj.get("metadata", {}).get("managedFields") or ())
+    return [Entry(_writer_of(item), item.get("fieldsV1") or {}) for item in found]
+
+
+def _writer_of(item: Mapping[str, str]) -> Writer:
+    manager, operation = item.get("manager", ""), item.get("operation", "Update")
+    rest = (item.get(name, "") for name in ("apiVersion", "subresource", "time"))
+    return Writer(manager, operation, *rest)
 
 
 def rendered(entries: list[Entry]) -> list[Object]:

@@ -33,12 +33,8 @@ def complete(plural: str, old: Object, obj: Object) -> None:
 
 ADMITTED = {
     "tolerations": [
-        {
-            "key": f"node.kubernetes.io/{why}",
-            "operator": "Exists",
-            "effect": "NoExecute",
-            "tolerationSeconds": 300,
-        }
+        {"key": f"node.kubernetes.io/{why}", "operator": "Exists"}
+        | {"effect": "NoExecute", "tolerationSeconds": 300}
         for why in ("not-ready", "unreachable")
     ],
     "priority": 0,
@@ -189,28 +185,16 @@ WORKLOADS: dict[str, Completion] = {
     "jobs": _job,
 }
 
-IMMUTABLE: dict[str, tuple[str, ...]] = {
-    "deployments": ("selector",),
-    "replicasets": ("selector",),
-    "jobs": ("selector", "template", "completions", "completionMode"),
-    "pods": (
-        "containers",
-        "initContainers",
-        "volumes",
-        "restartPolicy",
-        "serviceAccountName",
-        "nodeSelector",
-    ),
-    "persistentvolumeclaims": ("accessModes", "selector", "storageClassName", "volumeMode", "dataSource"),
+IMMUTABLE = {
+    "deployments": "selector",
+    "replicasets": "selector",
+    "jobs": "selector template completions completionMode",
+    "pods": "containers initContainers volumes restartPolicy serviceAccountName nodeSelector",
+    "persistentvolumeclaims": "accessModes selector storageClassName volumeMode dataSource",
 }
 STATEFUL_SET_MUTABLE = {
-    "replicas",
-    "ordinals",
-    "template",
-    "updateStrategy",
-    "revisionHistoryLimit",
-    "persistentVolumeClaimRetentionPolicy",
-    "minReadySeconds",
+    *("replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit"),
+    *("persistentVolumeClaimRetentionPolicy", "minReadySeconds"),
 }
 
 
@@ -286,7 +270,7 @@ CHECKS: dict[str, tuple[Callable[[Object], Iterator[Cause]], ...]] = {
 
 def _forbidden(plural: str, old: Object, obj: Object) -> Iterator[Cause]:
     before, after = old.get("spec", {}), obj.get("spec", {})
-    for name in IMMUTABLE.get(plural, ()):
+    for name in IMMUTABLE.get(plural, "").split():
         if _compared(plural, name, before.get(name)) != _compared(plural, name, after.get(name)):
             shown = orjson.dumps(after.get(name)).decode()
             yield cause("FieldValueInvalid", f"spec.{name}", f"Invalid value: {shown}: field is immutable")
