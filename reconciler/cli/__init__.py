@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from . import ack, demo, plan, run, status, suspend, validate, version, wait, why
+from . import ack, demo, dev, plan, run, status, suspend, validate, version, wait, why
 from .output import complain, reported
 
 WRONG_USAGE = 64
@@ -38,6 +38,7 @@ app = typer.Typer(
 )
 for _name, _command in COMMANDS.items():
     app.command(_name)(reported(_command))
+app.add_typer(dev.app)
 
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 

@@ -25,6 +25,7 @@ _UNWRAPPED = 10_000
 
 def say(text: str) -> None:
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    sys.stdout.flush()
 
 
 def say_json(value: Any) -> None:

@@ -26,8 +26,8 @@ from ..errors import ReconcilerError, Unavailable
 from ..model.names import ObjectKey
 from ..model.settings import ClusterSettings
 from ..model.world import Manifest
+from .home import Addresses
 from .process import WorldProcess
-from .serve import Addresses
 from .show import Show
 
 NAMESPACE = "ai"

@@ -34,7 +34,7 @@ class Faults:
 
 
 class GitServer:
-    """Serves `<root>/<name>.git` on a free loopback port; with a token, only to those who know it."""
+    """Serves `<root>/<name>.git` on a loopback port; with a token, only to those who know it."""
 
     def __init__(self, root: Path, *, token: str | None = None) -> None:
         self.root = root
@@ -45,11 +45,11 @@ class GitServer:
         self._http: _Listener | None = None
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
+    def start(self, port: int = 0) -> None:
         """Raises RuntimeError where there is no `git`."""
         git_program()
         self.root.mkdir(parents=True, exist_ok=True)
-        self._http = _Listener(self)
+        self._http = _Listener(self, port)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
@@ -109,10 +109,10 @@ def run_git(*arguments: str, env: dict[str, str] | None = None) -> str:
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, owner: GitServer) -> None:
+    def __init__(self, owner: GitServer, port: int) -> None:
         self.owner = owner
         self.stopping = threading.Event()
-        super().__init__(("127.0.0.1", 0), _Exchange)
+        super().__init__(("127.0.0.1", port), _Exchange)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away is its own business."""

@@ -1,38 +1,53 @@
-"""Runs a development world as a process of its own, for the demo and for tests."""
+"""Runs a development world as a process of its own: for the demo, for tests, and in the background."""
 
 import asyncio
-import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from watchfiles import awatch
 
-from .serve import WORLD_FILE, Addresses
+from ..errors import Unavailable
+from .home import WORLD_FILE, Addresses, holder
 
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
+LOG_LINES = 20
 
 
 class WorldProcess:
-    """One child process. What it says on stderr is kept in `D/world.log`."""
+    """One child process; what it says is kept in `D/world.log`.
 
-    def __init__(self, root: Path, arguments: Sequence[str] = ()) -> None:
+    Where it is `detached` it has a session of its own, and goes on when this process ends.
+    """
+
+    def __init__(self, root: Path, arguments: Sequence[str] = (), *, detached: bool = False) -> None:
         self.root = root
         self._arguments = arguments
-        self._child: asyncio.subprocess.Process | None = None
+        self._detached = detached
+        self._child: subprocess.Popen[bytes] | None = None
 
     @property
     def log(self) -> Path:
         return self.root / "world.log"
 
     async def start(self, seconds: float = START_SECONDS) -> Addresses:
-        """Returns once it is ready. Raises RuntimeError with its stderr where it ends or takes too long."""
+        """Returns once it is ready. Raises Unavailable with the end of its log where it is not."""
         self.root.mkdir(parents=True, exist_ok=True)
         (self.root / WORLD_FILE).unlink(missing_ok=True)
         command = [sys.executable, "-m", "reconciler.dev.serve", "--dir", str(self.root), *self._arguments]
         with self.log.open("wb") as log:
-            self._child = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
+            self._child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=self._detached,
+            )
         try:
             async with asyncio.timeout(seconds):
                 ready = await self._ready(self._child)
@@ -40,37 +55,49 @@ class WorldProcess:
             ready = False
         if not ready:
             await self.stop()
-            raise RuntimeError(f"the development world did not start:\n{self.log.read_text()}")
-        return Addresses(**json.loads((self.root / WORLD_FILE).read_text()))
+            said = self.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+            raise Unavailable("\n".join(["the development cluster did not start:", *said]))
+        return Addresses.read(self.root)
 
-    async def _ready(self, child: asyncio.subprocess.Process) -> bool:
+    async def _ready(self, child: subprocess.Popen[bytes]) -> bool:
         """True once `world.json` is there, false if the child ends before."""
-        ended = asyncio.Event()
-        watching = asyncio.create_task(self._appears(ended))
-        waiting = asyncio.create_task(child.wait())
-        try:
-            await asyncio.wait([watching, waiting], return_when=asyncio.FIRST_COMPLETED)
-            return (self.root / WORLD_FILE).exists() and child.returncode is None
-        finally:
-            ended.set()
-            await watching
-            waiting.cancel()
-
-    async def _appears(self, ended: asyncio.Event) -> None:
-        async for _ in awatch(self.root, stop_event=ended, rust_timeout=200, yield_on_timeout=True):
+        async for _ in awatch(self.root, rust_timeout=200, yield_on_timeout=True):
+            if child.poll() is not None:
+                return False
             if (self.root / WORLD_FILE).exists():
-                return
+                return True
+        return False
 
     async def stop(self) -> int:
         """Its exit status; killed where it does not end when asked to."""
         child = self._child
         if child is None:
             return 0
-        if child.returncode is None:
-            child.terminate()
+        child.terminate()
         try:
-            async with asyncio.timeout(STOP_SECONDS):
-                return await child.wait()
-        except TimeoutError:
+            return await asyncio.to_thread(child.wait, STOP_SECONDS)
+        except subprocess.TimeoutExpired:
             child.kill()
-            return await child.wait()
+            return await asyncio.to_thread(child.wait)
+
+
+def end(root: Path, seconds: float = STOP_SECONDS) -> bool:
+    """Ends the world in `root` with all its processes; false where none runs there."""
+    pid = holder(root)
+    if not pid:
+        return False
+    os.kill(pid, signal.SIGTERM)
+    if not _gone(root, seconds):
+        kill = os.killpg if os.getpgid(pid) == pid else os.kill
+        kill(pid, signal.SIGKILL)
+        _gone(root, seconds)
+    return True
+
+
+def _gone(root: Path, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while holder(root):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

@@ -2,24 +2,26 @@
 
 `python -m reconciler.dev.serve --dir D` writes `D/kubeconfig` and, once everything answers,
 `D/world.json` with the addresses. It ends on SIGTERM or SIGINT. Git repositories and images lie in `D`;
-everything else is in memory and ends with it. With `--control-plane` it brings a control plane that runs
-elsewhere the nodes, the cloud, the registry and the Git server alone.
+everything else is in memory and ends with it, but with `--persist`: then the objects, the cloud's pools,
+the token and the ports are kept there too, and the next one in `D` goes on. With `--control-plane` it
+brings a control plane that runs elsewhere the nodes, the cloud, the registry and the Git server alone.
 """
 
 import argparse
 import asyncio
-import json
 import os
 import random
 import shutil
 import signal
+import sys
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
 from reconciler.cluster.client import Client
+from reconciler.errors import ReconcilerError
 from reconciler.model.names import ObjectKey
 from reconciler.model.settings import ClusterSettings
 
@@ -34,16 +36,19 @@ from .controllers.jobs import Jobs
 from .controllers.lostpods import LostPods
 from .controllers.replicasets import ReplicaSets
 from .controllers.statefulsets import StatefulSets
+from .faults import load_faults
 from .gitserver import GitServer
+from .home import WORLD_FILE, Addresses, take
+from .identity import Identity
 from .node.agent import NodeAgent, RuntimeTable
 from .node.simulated import SimulatedRuntime
 from .node.stages import DEFAULT_STAGES, load
 from .registry.server import Registry
 from .scheduler.scheduler import Scheduler
+from .tls import Certificate
 from .view import KINDS, NODE_KINDS, View
 from .workqueue import WorkQueue
 
-WORLD_FILE = "world.json"
 KUBECONFIG = "kubeconfig"
 REPOSITORY = "workspaces"
 """Name of the Git repository that is there from the start."""
@@ -61,18 +66,11 @@ class Options:
     clock: Clock = field(default_factory=LoopClock)
     stages: Path = DEFAULT_STAGES
     control_plane: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """What `world.json` says. `git` is empty on a machine without git."""
-
-    apiserver: str
-    cloud: str
-    registry: str
-    git: str
-    kubeconfig: str
-    pid: int
+    persist: bool = False
+    """Keep everything in the world's folder, and go on with what is there."""
+    tls: bool = False
+    faults: Path | None = None
+    """Faults in force from the start: see `faults.py`."""
 
 
 class World:
@@ -80,12 +78,21 @@ class World:
 
     def __init__(self, root: Path, options: Options) -> None:
         self.root = root
+        self._options = options
         self.pace = Pace(options.clock, random.Random(options.seed), options.speed)
-        self.api: ApiServer | None = None if options.control_plane else ApiServer()
+        self._identity = Identity.load(self._kept("identity.json"))
+        self.api: ApiServer | None = None if options.control_plane else self._api_server()
         self.registry = Registry(root / "registry")
         self.git: GitServer | None = GitServer(root / "git") if shutil.which("git") else None
-        self._options = options
         self._open = AsyncExitStack()
+
+    def _kept(self, name: str) -> Path | None:
+        return self.root / name if self._options.persist else None
+
+    def _api_server(self) -> ApiServer:
+        certificate = Certificate(self.root) if self._options.tls else None
+        journal = self._kept("objects.jsonl")
+        return ApiServer(token=self._identity.token, certificate=certificate, journal=journal)
 
     @property
     def kubeconfig(self) -> Path:
@@ -105,14 +112,15 @@ class World:
             raise
 
     async def _start_servers(self) -> None:
-        if self.api:
-            await self.api.start()
-            self._open.push_async_callback(self.api.stop)
-            self.api.write_kubeconfig(self.kubeconfig)
-        await self.registry.start()
+        opened = self._identity.open
+        if api := self.api:
+            await opened("apiserver", lambda port: api.start(port=port))
+            self._open.push_async_callback(api.stop)
+            api.write_kubeconfig(self.kubeconfig)
+        await opened("registry", self.registry.start)
         self._open.push_async_callback(self.registry.stop)
-        if self.git:
-            await asyncio.to_thread(self.git.start)
+        if git := self.git:
+            await opened("git", lambda port: asyncio.to_thread(git.start, port))
             self._open.push_async_callback(asyncio.to_thread, self.git.stop)
             await asyncio.to_thread(self.git.create, REPOSITORY)
 
@@ -126,7 +134,8 @@ class World:
         self.agent = NodeAgent(self.view, self.pace, runtimes)
         if self.api:
             self.api.log_source = self.agent.logs
-        self.cloud = CloudServer(Cloud(client, self.pace), self.pace)
+        self.cloud = CloudServer(Cloud(client, self.pace, self._kept("pools.json")), self.pace)
+        self._order_faults()
         self._open.push_async_callback(self.agent.close)
         for queue in self._queues():
             queue.start()
@@ -134,8 +143,18 @@ class World:
         self.agent.start()
         self._open.push_async_callback(self.view.close)
         await self.view.start()
-        await self.cloud.start()
+        await self._identity.open("cloud", self.cloud.start)
         self._open.push_async_callback(self.cloud.stop)
+
+    def _order_faults(self) -> None:
+        """Before anybody asks anything."""
+        if self._options.faults is None:
+            return
+        of_api, of_cloud = load_faults(self._options.faults)
+        if self.api:
+            self.api.faults[:] = of_api
+        for fault in of_cloud:
+            self.cloud.cloud.inject(fault)
 
     def _queues(self) -> list[WorkQueue[ObjectKey]]:
         if not self.api:
@@ -148,6 +167,12 @@ class World:
 
     async def stop(self) -> None:
         await self._open.aclose()
+
+    def remember(self) -> None:
+        """Where everything is, for the next one that goes on here."""
+        at = self.addresses()
+        urls = {"apiserver": at.apiserver, "cloud": at.cloud, "registry": self.registry.url, "git": at.git}
+        self._identity.keep(**urls)
 
     def addresses(self) -> Addresses:
         return Addresses(
@@ -173,9 +198,8 @@ async def serve(root: Path, options: Options | None = None) -> World:
     root.mkdir(parents=True, exist_ok=True)
     world = World(root, options or Options())
     await world.start()
-    draft = root / f"{WORLD_FILE}.new"
-    draft.write_text(json.dumps(asdict(world.addresses()), indent=2) + "\n")
-    draft.replace(root / WORLD_FILE)
+    world.remember()
+    world.addresses().write(root)
     return world
 
 
@@ -183,12 +207,14 @@ async def _until_asked_to_end(root: Path, options: Options) -> None:
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked.set)
-    world = await serve(root, options)
-    try:
-        await asked.wait()
-    finally:
-        (root / WORLD_FILE).unlink(missing_ok=True)
-        await world.stop()
+    root.mkdir(parents=True, exist_ok=True)
+    with take(root):
+        world = await serve(root, options)
+        try:
+            await asked.wait()
+        finally:
+            (root / WORLD_FILE).unlink(missing_ok=True)
+            await world.stop()
 
 
 def main() -> None:
@@ -198,10 +224,16 @@ def main() -> None:
     parser.add_argument("--fast", action="store_true", help="simulated things take no time")
     parser.add_argument("--stages", type=Path, default=DEFAULT_STAGES, help="YAML file of pod stages")
     parser.add_argument("--control-plane", type=Path, help="kubeconfig of a control plane to use, not ours")
-    given = parser.parse_args()
-    speed = INSTANT if given.fast else Speed()
-    options = Options(given.seed, speed, stages=given.stages, control_plane=given.control_plane)
-    asyncio.run(_until_asked_to_end(given.dir, options))
+    parser.add_argument("--persist", action="store_true", help="keep everything in DIR, and go on with it")
+    parser.add_argument("--tls", action="store_true", help="the API server speaks TLS")
+    parser.add_argument("--faults", type=Path, help="YAML file of faults in force from the start")
+    given = vars(parser.parse_args())
+    root, fast = given.pop("dir"), given.pop("fast")
+    options = Options(speed=INSTANT if fast else Speed(), **given)
+    try:
+        asyncio.run(_until_asked_to_end(root.resolve(), options))
+    except (ReconcilerError, OSError) as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from reconciler.dev.clock import INSTANT
 from reconciler.dev.cloud.pools import PoolSpec
 from reconciler.dev.process import WorldProcess
 from reconciler.dev.serve import Options, serve
+from reconciler.errors import Unavailable
 from reconciler.model.names import ObjectKey
 from reconciler.model.plan import CreatePool
 from reconciler.model.settings import ClusterSettings, SimulatedProvisioner
@@ -57,7 +58,7 @@ async def test_it_says_where_everything_is_and_ends_cleanly_when_asked(process):
 
 async def test_a_world_that_cannot_start_says_why(tmp_path):
     process = WorldProcess(tmp_path / "world", ["--stages", str(tmp_path / "nowhere.yaml")])
-    with pytest.raises(RuntimeError, match=r"nowhere\.yaml"):
+    with pytest.raises(Unavailable, match=r"nowhere\.yaml"):
         await process.start()
 
 
