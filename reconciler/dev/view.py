@@ -8,11 +8,12 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from reconciler.cluster.cache import Cache, Selection
 from reconciler.cluster.client import Client
-from reconciler.errors import NotFound
+from reconciler.errors import NotFound, ReconcilerError
 from reconciler.model.names import ObjectKey
 from reconciler.model.world import Manifest
 
@@ -143,7 +144,7 @@ class View:
             await self.patch(key_of(manifest), {"status": changed}, "status")
 
     async def warn(self, about: Manifest, reason: str, message: str, source: str) -> None:
-        """A Warning Event of an object, as `kubectl describe` shows."""
+        """A Warning Event of an object, as `kubectl describe` shows; lost where it cannot be written."""
         metadata, at = about["metadata"], timestamp(time.time())
         name = f"{metadata['name']}.{secrets.token_hex(8)}"
         involved = {"kind": about["kind"], "apiVersion": about["apiVersion"]}
@@ -161,7 +162,8 @@ class View:
             "lastTimestamp": at,
             "count": 1,
         }
-        await self.client.create(event)
+        with suppress(ReconcilerError):
+            await self.client.create(event)
 
     async def delete(self, manifest: Manifest, *, at_once: bool = False) -> None:
         """`at_once` skips a pod's grace period."""

@@ -1,64 +1,39 @@
 """What a pod demands of a node: resources, labels, and taints it can stand."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from reconciler.model.fields import quantity
+from reconciler.dev.api.quantity import BINARY, DECIMAL
 from reconciler.model.world import Manifest
 
 Resources = Mapping[str, Decimal]
+Expression = Mapping[str, Any]
+"""As in a manifest: key, operator, values."""
+FIELD = "field:"
+"""Before the key of an expression about a node's field. No label's key has a colon."""
 
 
 @lru_cache(maxsize=1024)
-def amount(text: str) -> Decimal:
+def amount(quantity: str) -> Decimal:
     """A resource quantity as a number: `500m` is 0.5, `1Ki` is 1024."""
-    return quantity(text) or Decimal(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """One expression over a node's labels."""
-
-    key: str
-    operator: str
-    values: tuple[str, ...] = ()
-
-    def met(self, labels: Mapping[str, str]) -> bool:
-        value = labels.get(self.key)
-        return _TESTS[self.operator](value, self.values)
-
-
-_TESTS: Mapping[str, Callable[[str | None, tuple[str, ...]], bool]] = {
-    "In": lambda value, wanted: value in wanted,
-    "NotIn": lambda value, unwanted: value not in unwanted,
-    "Exists": lambda value, _: value is not None,
-    "DoesNotExist": lambda value, _: value is None,
-    "Gt": lambda value, bound: _is_number(value) and int(value or 0) > int(bound[0]),
-    "Lt": lambda value, bound: _is_number(value) and int(value or 0) < int(bound[0]),
-}
-
-
-def _is_number(value: str | None) -> bool:
-    return value is not None and value.removeprefix("-").isdigit()
-
-
-Term = tuple[Requirement, ...]
-"""Requirements that must all be met."""
+    suffix = next((each for each in (*BINARY, *DECIMAL) if each and quantity.endswith(each)), "")
+    number = Decimal(quantity.removesuffix(suffix))
+    return number * (1 << BINARY[suffix]) if suffix in BINARY else number.scaleb(DECIMAL[suffix])
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """`terms` are alternatives; there is always one, possibly empty."""
+    """`terms` are alternatives, each with expressions that must all be met."""
 
     requests: Resources
-    terms: tuple[Term, ...]
+    terms: tuple[tuple[Expression, ...], ...]
     tolerations: tuple[Mapping[str, Any], ...]
 
     def wants(self, labels: Mapping[str, str]) -> bool:
-        return any(all(each.met(labels) for each in term) for term in self.terms)
+        return any(all(_met(each, labels) for each in term) for term in self.terms)
 
     def stands(self, taint: Mapping[str, Any]) -> bool:
         return any(_tolerates(each, taint) for each in self.tolerations)
@@ -67,21 +42,27 @@ class Demand:
 def demand_of(pod: Manifest) -> Demand:
     spec = pod["spec"]
     selector = tuple(
-        Requirement(key, "In", (value,)) for key, value in (spec.get("nodeSelector") or {}).items()
+        {"key": key, "operator": "In", "values": [value]}
+        for key, value in (spec.get("nodeSelector") or {}).items()
     )
     required = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
         "requiredDuringSchedulingIgnoredDuringExecution"
     )
-    alternatives = (required or {}).get("nodeSelectorTerms") or [{}]
-    terms = tuple(selector + _term(each) for each in alternatives)
-    return Demand(requests_of(spec), terms, tuple(spec.get("tolerations") or ()))
+    terms = [_expressions(each) for each in required["nodeSelectorTerms"]] if required else [()]
+    wanted = tuple(selector + term for term in terms if term or not required)
+    return Demand(requests_of(spec), wanted, tuple(spec.get("tolerations") or ()))
 
 
-def _term(term: Mapping[str, Any]) -> Term:
-    return tuple(
-        Requirement(each["key"], each["operator"], tuple(each.get("values") or ()))
-        for each in term.get("matchExpressions") or []
-    )
+def not_modelled(pod: Manifest) -> str:
+    """What the pod asks for that no node here is ever judged by; empty where there is nothing."""
+    spec = pod["spec"]
+    affinity = spec.get("affinity") or {}
+    for kind in ("podAffinity", "podAntiAffinity"):
+        if (affinity.get(kind) or {}).get("requiredDuringSchedulingIgnoredDuringExecution"):
+            return f"required {kind}"
+    spread = spec.get("topologySpreadConstraints") or []
+    strict = any(each["whenUnsatisfiable"] == "DoNotSchedule" for each in spread)
+    return "topologySpreadConstraints with DoNotSchedule" if strict else ""
 
 
 def requests_of(spec: Mapping[str, Any]) -> dict[str, Decimal]:
@@ -100,6 +81,28 @@ def _wanted(container: Mapping[str, Any]) -> dict[str, Decimal]:
     resources = container.get("resources") or {}
     wanted = (resources.get("limits") or {}) | (resources.get("requests") or {})
     return {name: amount(str(value)) for name, value in wanted.items()}
+
+
+def _expressions(term: Mapping[str, Any]) -> tuple[Expression, ...]:
+    fields = ({**each, "key": FIELD + each["key"]} for each in term.get("matchFields") or [])
+    return (*(term.get("matchExpressions") or []), *fields)
+
+
+def _met(expression: Expression, labels: Mapping[str, str]) -> bool:
+    value, wanted = labels.get(expression["key"]), expression.get("values") or []
+    match expression["operator"]:
+        case "In":
+            return value in wanted
+        case "NotIn":
+            return value not in wanted
+        case "Exists":
+            return value is not None
+        case "DoesNotExist":
+            return value is None
+    if value is None or not value.removeprefix("-").isdigit():
+        return False
+    above = int(value) - int(wanted[0])
+    return above > 0 if expression["operator"] == "Gt" else above < 0
 
 
 def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:

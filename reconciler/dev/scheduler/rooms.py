@@ -2,17 +2,18 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from reconciler.dev.objects import ready
+from reconciler.dev.objects import labels_of, ready
 from reconciler.model.world import Manifest
 
-from .demand import Demand, Resources, Term, amount
+from .demand import FIELD, Demand, Resources, amount
 
 Label = tuple[str, str]
 MISMATCH = "node(s) didn't match Pod's node affinity/selector"
+NOTHING = Decimal(0)
 
 
 @dataclass(slots=True)
@@ -21,12 +22,12 @@ class Room:
 
     name: str
     labels: Mapping[str, str]
-    taints: tuple[Mapping[str, Any], ...]
+    taints: list[Mapping[str, Any]]
     total: Resources
-    used: dict[str, Decimal] = field(default_factory=dict)
+    used: dict[str, Decimal]
 
     def free(self, resource: str) -> Decimal:
-        return self.total.get(resource, Decimal(0)) - self.used.get(resource, Decimal(0))
+        return self.total.get(resource, NOTHING) - self.used.get(resource, NOTHING)
 
     def objections(self, demand: Demand) -> list[str]:
         """Why the pod cannot go here, in the words of the Kubernetes scheduler; empty where it can."""
@@ -44,27 +45,24 @@ class Rooms:
 
     def __init__(self) -> None:
         self._rooms: dict[str, Room] = {}
-        self._labelled: dict[Label, dict[str, None]] = defaultdict(dict)
+        self._labelled: dict[Label, set[str]] = defaultdict(set)
         self._placed: dict[str, tuple[str, Resources]] = {}
         self._used: dict[str, dict[str, Decimal]] = defaultdict(dict)
-
-    def __len__(self) -> int:
-        return len(self._rooms)
 
     def set_node(self, node: Manifest) -> None:
         name = node["metadata"]["name"]
         self.drop_node(name)
-        status = node.get("status") or {}
-        total = {key: amount(str(value)) for key, value in (status.get("allocatable") or {}).items()}
-        labels = node["metadata"].get("labels") or {}
+        allocatable = (node.get("status") or {}).get("allocatable") or {}
+        total = {key: amount(str(value)) for key, value in allocatable.items()}
+        labels = labels_of(node) | {f"{FIELD}metadata.name": name}
         self._rooms[name] = Room(name, labels, _hard_taints(node), total, self._used[name])
         for label in labels.items():
-            self._labelled[label][name] = None
+            self._labelled[label].add(name)
 
     def drop_node(self, name: str) -> None:
         room = self._rooms.pop(name, None)
         for label in room.labels.items() if room else ():
-            self._labelled[label].pop(name, None)
+            self._labelled[label].discard(name)
             if not self._labelled[label]:
                 del self._labelled[label]
 
@@ -88,54 +86,37 @@ class Rooms:
     def _use(self, node: str, requests: Resources, sign: int) -> None:
         used = self._used[node]
         for name, value in requests.items():
-            used[name] = used.get(name, Decimal(0)) + sign * value
+            used[name] = used.get(name, NOTHING) + sign * value
 
-    def keys(self, demand: Demand) -> set[Label] | None:
-        """Labels of which any fitting node has one, as few nodes as possible having them; None: any node."""
-        found: set[Label] = set()
-        for term in demand.terms:
-            labels = self._narrowest(term)
-            if labels is None:
-                return None
-            found.update(labels)
-        return found
-
-    def _narrowest(self, term: Term) -> list[Label] | None:
-        choices = [[(each.key, value) for value in each.values] for each in term if each.operator == "In"]
-        return min(
-            choices, key=lambda labels: sum(len(self._labelled.get(x, ())) for x in labels), default=None
-        )
+    def key(self, demand: Demand) -> Label | None:
+        """A label that every fitting node has, the rarest; None where no single one is demanded."""
+        [term, *others] = demand.terms or [()]
+        exact = [e for e in term if e["operator"] == "In" and len(e["values"]) == 1]
+        labels = [] if others else [(e["key"], e["values"][0]) for e in exact]
+        return min(labels, key=lambda label: len(self._labelled.get(label, ())), default=None)
 
     def choose(self, demand: Demand) -> tuple[str, str]:
         """A node, or none and the reason. The emptiest one that fits, by name where several are."""
-        keys = self.keys(demand)
-        names = (
-            self._rooms if keys is None else {name for key in keys for name in self._labelled.get(key, ())}
-        )
+        if not self._rooms:
+            return "", "no nodes available to schedule pods"
+        key = self.key(demand)
+        names = self._rooms if key is None else self._labelled.get(key, set())
         fitting: list[Room] = []
-        objections: Counter[str] = Counter({MISMATCH: len(self._rooms) - len(names)})
-        for name in names:
-            room = self._rooms[name]
+        objections = Counter({MISMATCH: len(self._rooms) - len(names)})
+        for room in map(self._rooms.__getitem__, names):
             against = room.objections(demand)
             objections.update(against)
             if not against:
                 fitting.append(room)
         if fitting:
             return min(fitting, key=lambda room: (-room.free("pods"), room.name)).name, ""
-        return "", self._refusal(objections)
-
-    def _refusal(self, objections: Counter[str]) -> str:
-        if not self._rooms:
-            return "no nodes available to schedule pods"
         told = ", ".join(sorted(f"{number} {why}" for why, number in objections.items() if number))
-        return f"0/{len(self._rooms)} nodes are available: {told}."
+        return "", f"0/{len(self._rooms)} nodes are available: {told}."
 
 
-def _hard_taints(node: Manifest) -> tuple[Mapping[str, Any], ...]:
+def _hard_taints(node: Manifest) -> list[Mapping[str, Any]]:
     spec = node.get("spec") or {}
     taints = [each for each in spec.get("taints") or [] if each["effect"] in ("NoSchedule", "NoExecute")]
-    if spec.get("unschedulable"):
-        taints.append({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"})
-    if not ready(node):
-        taints.append({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"})
-    return tuple(taints)
+    said = {"unschedulable": spec.get("unschedulable"), "not-ready": not ready(node)}
+    own = (f"node.kubernetes.io/{name}" for name, holds in said.items() if holds)
+    return taints + [{"key": key, "effect": "NoSchedule"} for key in own]

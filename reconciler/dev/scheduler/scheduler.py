@@ -1,19 +1,23 @@
 """Binds pods to nodes, one decision at a time.
 
-A pod that fits nowhere waits until a node comes, changes or has more room that it could use.
+A pod that fits nowhere waits until a node comes, changes or has more room that it could use. What is
+preferred only (`preferredDuringScheduling…`, `ScheduleAnyway`) is not looked at; nobody is preempted;
+required rules between pods are not modelled, and such a pod waits for ever and says so.
 """
 
 from collections import defaultdict
 
 from reconciler.dev.clock import Pace
-from reconciler.dev.objects import condition, deleting, finished, uid_of
+from reconciler.dev.objects import condition, deleting, finished, stated, uid_of
 from reconciler.dev.view import View
 from reconciler.dev.workqueue import WorkQueue
 from reconciler.model.names import ObjectKey
 from reconciler.model.world import Manifest
 
-from .demand import demand_of, requests_of
+from .demand import demand_of, not_modelled, requests_of
 from .rooms import Label, Rooms
+
+NAME = "default-scheduler"
 
 
 class Scheduler:
@@ -21,7 +25,7 @@ class Scheduler:
         self._view = view
         self._pace = pace
         self._rooms = Rooms()
-        self._parked: dict[Label | None, dict[ObjectKey, None]] = defaultdict(dict)
+        self._parked: dict[Label | None, set[ObjectKey]] = defaultdict(set)
         self.queue: WorkQueue[ObjectKey] = WorkQueue(self._schedule, pace, lanes=8)
         view.subscribe("Node", self._heed_node)
         view.subscribe("Pod", self._heed_pod)
@@ -45,9 +49,7 @@ class Scheduler:
 
     def _wake(self, node: str) -> None:
         """Those that may fit now that `node` came, changed or has more room."""
-        if not node:
-            return
-        for label in (None, *self._rooms.labels(node)):
+        for label in (None, *self._rooms.labels(node)) if node else ():
             for key in self._parked.pop(label, ()):
                 self.queue.add(key)
 
@@ -55,18 +57,18 @@ class Scheduler:
         pod = self._view.get(key)
         if pod is None or pod["spec"].get("nodeName") or deleting(pod):
             return
+        if pod["spec"].get("schedulerName", NAME) != NAME:
+            return
+        if strange := not_modelled(pod):
+            await self._explain(pod, f"this development cluster does not model {strange}")
+            return
         demand = demand_of(pod)
         node, why = self._rooms.choose(demand)
-        if node:
-            self._rooms.place(uid_of(pod), node, demand.requests)
-            await self._bind(key, pod, node)
+        if not node:
+            self._parked[self._rooms.key(demand)].add(key)
+            await self._explain(pod, why)
             return
-        labels = self._rooms.keys(demand)
-        for label in (None,) if labels is None else labels:
-            self._parked[label][key] = None
-        await self._explain(pod, why)
-
-    async def _bind(self, key: ObjectKey, pod: Manifest, node: str) -> None:
+        self._rooms.place(uid_of(pod), node, demand.requests)
         try:
             await self._view.patch(key, {"spec": {"nodeName": node}})
         except Exception:
@@ -74,9 +76,9 @@ class Scheduler:
             raise
 
     async def _explain(self, pod: Manifest, why: str) -> None:
-        was = condition(pod, "PodScheduled") or {}
-        if was.get("message") == why:
+        if (condition(pod, "PodScheduled") or {}).get("message") == why:
             return
-        said = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}
-        since = was.get("lastTransitionTime") or self._pace.stamp()
-        await self._view.set_status(pod, {"conditions": [said | {"lastTransitionTime": since}]})
+        said = stated(pod, ("PodScheduled", "False", "Unschedulable", why), self._pace.stamp())
+        others = [c for c in pod.get("status", {}).get("conditions") or [] if c["type"] != "PodScheduled"]
+        await self._view.set_status(pod, {"conditions": [*others, said]})
+        await self._view.warn(pod, "FailedScheduling", why, NAME)

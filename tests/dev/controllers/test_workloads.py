@@ -6,6 +6,8 @@ import pytest
 from plugins.world import Bench, pod_spec, workload
 
 from reconciler.dev.clock import INSTANT
+from reconciler.dev.cloud.faults import Fault
+from reconciler.dev.cloud.pools import PoolSpec
 from reconciler.dev.objects import condition, holds
 from reconciler.dev.serve import Options, serve
 
@@ -251,6 +253,21 @@ async def test_a_job_that_takes_too_long_is_ended(bench):
     await bench.eventually(lambda: _count(bench, 0))
 
 
+async def test_a_jump_of_the_clock_counts_for_deadlines(bench):
+    template = pod_spec(restartPolicy="Never")
+    await bench.client.create(workload("Job", "tune", template, activeDeadlineSeconds=7200))
+    await bench.until("Job", "tune", lambda j: j.get("status", {}).get("active"))
+    bench.world.pace.clock.jump(-3600)
+    await bench.patch("Job", "tune", {"metadata": {"labels": {"look": "again"}}})
+    await bench.client.create(workload("Job", "other", template, activeDeadlineSeconds=7200))
+    await bench.until("Job", "other", lambda j: j.get("status", {}).get("active"))
+    assert not condition(await bench.get("Job", "tune"), "Failed")
+    bench.world.pace.clock.jump(2 * 7200)
+    await bench.patch("Job", "tune", {"metadata": {"labels": {"look": "once more"}}})
+    job = await bench.until("Job", "tune", lambda j: holds(j, "Failed"))
+    assert condition(job, "Failed")["reason"] == "DeadlineExceeded"
+
+
 async def test_a_finished_job_goes_when_its_time_is_up(bench):
     await bench.add_node("n")
     template = pod_spec(restartPolicy="Never")
@@ -279,6 +296,24 @@ async def test_pods_of_a_node_that_stops_answering_are_not_ready_and_start_elsew
     lost = {"type": "Ready", "status": "Unknown", "lastTransitionTime": "2020-01-01T00:00:00Z"}
     await bench.patch("Node", "doomed", {"status": {"conditions": [lost]}}, "status")
     await bench.eventually(lambda: _all_on(bench, "safe"))
+
+
+@pytest.mark.parametrize("removed", [True, False])
+async def test_a_lost_machines_work_goes_to_its_replacement(bench, removed):
+    cloud = bench.world.cloud.cloud
+    cloud.put("rx", PoolSpec(key="k", instance_type="T", count=1, gpus_per_node=1))
+    await bench.client.create(workload("Deployment", "llm", pod_spec(gpus=1), replicas=1))
+    await settled(bench, "Deployment", "llm", 1)
+    [before] = await bench.pods()
+    cloud.inject(Fault(kind="nodeLost", remove=removed))
+    cloud.put("rx", PoolSpec(key="k", instance_type="T", count=2, gpus_per_node=1))
+
+    async def moved():
+        pods = [p for p in await bench.pods() if "deletionTimestamp" not in p["metadata"]]
+        nodes = {p["spec"].get("nodeName") for p in pods if holds(p, "Ready")}
+        return nodes and before["spec"]["nodeName"] not in nodes
+
+    await bench.eventually(moved)
 
 
 async def test_a_pod_of_a_silent_node_is_known_to_be_over_only_when_the_node_is_gone(bench):

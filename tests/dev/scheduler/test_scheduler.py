@@ -10,6 +10,16 @@ def affinity(*expressions):
     return {"nodeAffinity": {AFFINITY: {"nodeSelectorTerms": [{"matchExpressions": list(expressions)}]}}}
 
 
+def named(*names):
+    term = {"matchFields": [expression("metadata.name", "In", *names)]}
+    return {"nodeAffinity": {AFFINITY: {"nodeSelectorTerms": [term]}}}
+
+
+def either(*expressions):
+    terms = [{"matchExpressions": [each]} for each in expressions]
+    return {"nodeAffinity": {AFFINITY: {"nodeSelectorTerms": terms}}}
+
+
 def expression(key, operator, *values):
     return {"key": key, "operator": operator} | ({"values": list(values)} if values else {})
 
@@ -21,6 +31,10 @@ PLACES = {
     "a label that is there": {"affinity": affinity(expression("fast", "Exists"))},
     "a label that is not there": {"affinity": affinity(expression("slow", "DoesNotExist"))},
     "more than a number": {"affinity": affinity(expression("size", "Gt", "5"))},
+    "a node's name": {"affinity": named("right")},
+    "one of several rules": {
+        "affinity": either(expression("team", "In", "x"), expression("team", "In", "b"))
+    },
     "less than a number": {"affinity": affinity(expression("age", "Lt", "5"))},
 }
 
@@ -46,6 +60,60 @@ async def test_says_why_a_pod_fits_nowhere(bench):
     stuck = await bench.until("Pod", "q", message)
     told = "1 Insufficient nvidia.com/gpu, 2 node(s) had untolerated taint {sku: gpu}"
     assert message(stuck) == f"0/3 nodes are available: {told}."
+
+
+async def test_kubectl_describe_shows_why_a_pod_waits(bench):
+    await bench.client.create(pod("p", pod_spec()))
+
+    async def told():
+        return [e for e in (await bench.client.list("Event"))[0] if e["reason"] == "FailedScheduling"]
+
+    [event] = await bench.eventually(told)
+    assert event["message"] == "no nodes available to schedule pods"
+    assert (event["type"], event["source"]["component"]) == ("Warning", "default-scheduler")
+    assert event["involvedObject"]["name"] == "p"
+
+
+ANTI = {"labelSelector": {"matchLabels": {"app": "x"}}, "topologyKey": "kubernetes.io/hostname"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"affinity": {"podAntiAffinity": {AFFINITY: [ANTI]}}}, "required podAntiAffinity"),
+        (
+            {
+                "topologySpreadConstraints": [
+                    {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+                ]
+            },
+            "topologySpreadConstraints with DoNotSchedule",
+        ),
+    ],
+)
+async def test_rules_between_pods_are_refused_rather_than_ignored(bench, spec, said):
+    await bench.add_node("n")
+    await bench.client.create(pod("p", pod_spec(**spec)))
+    stuck = await bench.until("Pod", "p", message)
+    assert message(stuck) == f"this development cluster does not model {said}"
+
+
+async def test_a_node_that_is_cordoned_takes_no_more_pods(bench):
+    await bench.add_node("n")
+    await bench.patch("Node", "n", {"spec": {"unschedulable": True}})
+    await bench.client.create(pod("p", pod_spec()))
+    stuck = await bench.until("Pod", "p", message)
+    assert "untolerated taint {node.kubernetes.io/unschedulable: }" in message(stuck)
+    await bench.patch("Node", "n", {"spec": {"unschedulable": None}})
+    await bench.until("Pod", "p", lambda p: p["spec"].get("nodeName") == "n")
+
+
+async def test_another_schedulers_pods_are_left_to_it(bench):
+    await bench.add_node("n")
+    await bench.client.create(pod("theirs", pod_spec(schedulerName="other")))
+    await bench.client.create(pod("ours", pod_spec()))
+    await bench.until("Pod", "ours", lambda p: p["spec"].get("nodeName"))
+    assert "nodeName" not in (await bench.get("Pod", "theirs"))["spec"]
 
 
 def condition(pod):
