@@ -29,13 +29,13 @@ class Jump(Body):
     seconds: float
 
 
-class CloudServer:
+class CloudServer(Site):
     """Serves one cloud on a loopback port."""
 
     def __init__(self, cloud: Cloud, pace: Pace) -> None:
         self.cloud = cloud
         self._pace = pace
-        app = web.Application(middlewares=[self._misbehave, _refusals])
+        app = web.Application(middlewares=[_refusals, self._misbehave])
         app.add_routes(
             [
                 web.get("/pools", self._list),
@@ -46,18 +46,14 @@ class CloudServer:
                 web.post("/clock", self._jump),
             ]
         )
-        self._site = Site(app)
-
-    @property
-    def url(self) -> str:
-        return self._site.url
+        super().__init__(app)
 
     async def start(self, port: int = 0) -> None:
         self.cloud.start()
-        await self._site.start(port)
+        await super().start(port)
 
     async def stop(self) -> None:
-        await self._site.stop()
+        await super().stop()
         await self.cloud.close()
 
     async def _list(self, _: web.Request) -> web.Response:
@@ -93,9 +89,9 @@ class CloudServer:
             return await handler(request)
         faults, name = self.cloud.faults, request.match_info.get("name", "")
         if fault := faults.take("throttle", name):
-            return _refusal(Refused(429, "TooManyRequests", "slow down", fault.seconds))
+            raise Refused(429, "TooManyRequests", "slow down", fault.seconds)
         if faults.take("down", name):
-            return _refusal(Refused(503, "ServiceUnavailable", "the simulated cloud is down"))
+            raise Refused(503, "ServiceUnavailable", "the simulated cloud is down")
         if fault := faults.take("slow", name):
             await self._pace.sleep(fault.seconds)
         return await handler(request)
@@ -105,13 +101,10 @@ class CloudServer:
 async def _refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except Refused as refused:
-        return _refusal(refused)
     except ValidationError as error:
-        return _refusal(Refused(400, "InvalidParameter", str(error)))
-
-
-def _refusal(refused: Refused) -> web.Response:
+        refused = Refused(400, "InvalidParameter", str(error))
+    except Refused as error:
+        refused = error
     headers = {} if refused.retry_after is None else {"Retry-After": f"{refused.retry_after:g}"}
     said = {"error": {"code": refused.code, "message": str(refused)}}
     return web.json_response(said, status=refused.status, headers=headers)

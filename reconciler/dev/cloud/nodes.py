@@ -51,26 +51,17 @@ def _status(pool: Pool, name: str, ready: bool, now: float) -> dict[str, Any]:
 
 
 def ready_condition(ready: bool, now: float, lost: bool = False) -> dict[str, str]:
-    at = timestamp(now)
     status = "Unknown" if lost else str(ready)
     reason = "NodeStatusUnknown" if lost else "KubeletReady" if ready else "KubeletNotReady"
     message = "simulated machine is " + ("lost" if lost else "ready" if ready else "starting")
-    return {
-        "type": "Ready",
-        "status": status,
-        "reason": reason,
-        "message": message,
-        "lastHeartbeatTime": at,
-        "lastTransitionTime": at,
-    }
+    said = {"type": "Ready", "status": status, "reason": reason, "message": message}
+    return said | dict.fromkeys(("lastHeartbeatTime", "lastTransitionTime"), timestamp(now))
 
 
 _INFO = {
-    "kernelVersion": "simulated",
-    "osImage": "simulated",
+    **dict.fromkeys(("kernelVersion", "osImage"), "simulated"),
     "containerRuntimeVersion": "simulated://1",
-    "kubeletVersion": "v1.32.0",
-    "kubeProxyVersion": "v1.32.0",
+    **dict.fromkeys(("kubeletVersion", "kubeProxyVersion"), "v1.32.0"),
     "operatingSystem": "linux",
     "architecture": "amd64",
 }

@@ -263,7 +263,7 @@ async def test_a_jump_of_the_clock_counts_for_deadlines(bench):
     await bench.until("Job", "other", lambda j: j.get("status", {}).get("active"))
     assert not condition(await bench.get("Job", "tune"), "Failed")
     bench.world.pace.clock.jump(2 * 7200)
-    await bench.patch("Job", "tune", {"metadata": {"labels": {"look": "once more"}}})
+    await bench.patch("Job", "tune", {"metadata": {"labels": {"look": "once-more"}}})
     job = await bench.until("Job", "tune", lambda j: holds(j, "Failed"))
     assert condition(job, "Failed")["reason"] == "DeadlineExceeded"
 
