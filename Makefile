@@ -6,13 +6,18 @@ ARGS ?=
 KEEP ?=
 WORKERS ?= 2
 
-.PHONY: demo test check wheel bench schemas clean
+.PHONY: demo test test-real check wheel bench schemas clean
 
 demo: $(VENV)/.run
 	$(BIN)/reconciler demo $(if $(KEEP),--keep)
 
 test: $(VENV)/.test
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -q $(ARGS)
+
+# What touches an API server, on a real one: from the folder KUBEBUILDER_ASSETS, else built on Debian.
+test-real: $(VENV)/.test
+	assets="$${KUBEBUILDER_ASSETS:-$$(.ci/real-control-plane)}" && \
+	KUBEBUILDER_ASSETS="$$assets" $(BIN)/pytest -n $(WORKERS) --dist loadfile -q -m real $(ARGS)
 
 check: $(VENV)/.check
 	$(BIN)/ruff check .

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import settings
 
 pytest_plugins = [
+    "plugins.realcluster",
     "plugins.apiserver",
     "plugins.bed",
     "plugins.git",
-    "plugins.realcluster",
     "plugins.registries",
 ]
 

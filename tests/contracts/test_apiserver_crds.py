@@ -81,6 +81,16 @@ async def test_status_is_validated_too(api, widgets_at):
     assert 'supported values: "True", "False", "Unknown"' in status["message"]
 
 
+async def test_an_empty_string_stays_and_null_goes(api, widgets_at):
+    await api.made(widgets_at, widget())
+    empty = {"type": "Ready", "status": "True", "reason": ""}
+    code, told = await api.patch(f"{widgets_at}/cog/status", {"status": {"conditions": [empty]}})
+    assert (code, told["status"]["conditions"]) == (200, [empty])
+    none = {"status": {"conditions": [empty | {"reason": None}]}}
+    code, told = await api.patch(f"{widgets_at}/cog/status", none)
+    assert (code, told["status"]["conditions"]) == (200, [{"type": "Ready", "status": "True"}])
+
+
 async def test_all_versions_are_one_object(api, widgets_at):
     older = widgets_at.replace("/v1/", "/v1beta1/")
     await api.made(older, widget() | {"apiVersion": f"{GROUP}/v1beta1"})

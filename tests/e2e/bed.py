@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import pytest
 import yaml
 from e2e.proxy import Proxy
 from kaito_operator.controller import Operated
+from plugins.realcluster import ControlPlane
 
 from reconciler.cluster.client import Client
 from reconciler.dev.clock import INSTANT, Speed
@@ -32,16 +34,26 @@ NAMESPACE = "ai"
 
 
 class Bed:
-    """Made by the `bed` fixture. `writes` lists every write that a server took, but for the lease."""
+    """Made by the `bed` fixture. `writes` lists every write that a server took, but for the lease.
 
-    def __init__(self, root: Path, speed: Speed = INSTANT, operator: str | None = None) -> None:
+    `control_plane` is a real one to work on, with controllers and scheduler of its own; None: ours.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        speed: Speed = INSTANT,
+        operator: str | None = None,
+        control_plane: ControlPlane | None = None,
+    ) -> None:
         self.root = root
         self.writes: list[str] = []
         self.kill_after: int | None = None
         self.settings: dict = {}
         self.daemon: asyncio.subprocess.Process | None = None
         self.port = 0
-        self._options = Options(speed=speed)
+        self.control_plane = control_plane
+        self._options = Options(speed=speed, control_plane=control_plane and control_plane.kubeconfig)
         self._era = operator
 
     async def start(self) -> None:
@@ -52,7 +64,8 @@ class Bed:
         self.operator = await self._operated.start() if self._operated else None
         at = self.world.addresses()
         git_host, _, git_path = at.git.removeprefix("http://").partition("/")
-        self.api = Proxy(self.world.api_url, self._wrote)
+        tls = ssl.create_default_context(cafile=self.control_plane.ca) if self.control_plane else None
+        self.api = Proxy(self.world.api_url, self._wrote, tls)
         self.cloud = Proxy(at.cloud, self._wrote)
         self.git = Proxy(f"http://{git_host}", self._wrote)
         for proxy in (self.api, self.cloud, self.git):
@@ -85,6 +98,7 @@ class Bed:
         kubeconfig = yaml.safe_load(self.world.kubeconfig.read_text())
         cluster = kubeconfig["clusters"][0]["cluster"]
         cluster["server"] = cluster["server"].replace(self.world.api_url, self.api.url)
+        cluster.pop("certificate-authority-data", None)
         proxied = self.root / "kubeconfig"
         proxied.write_text(yaml.safe_dump(kubeconfig))
         self.port = _free_port()
@@ -100,7 +114,7 @@ class Bed:
             "status": {"minIntervalSeconds": 0.2},
             "provisioner": {"driver": "simulated", "url": self.cloud.url},
             "timing": {"cloudPollSeconds": 0.3, "releaseAfterSuccessSeconds": 0.5},
-            "kubernetes": {"kubeconfig": str(proxied), "leaseSeconds": 1},
+            "kubernetes": {"kubeconfig": str(proxied), "leaseSeconds": 4 if self.control_plane else 1},
             "web": {"host": "127.0.0.1", "port": self.port},
             "cache": str(self.root / "cache"),
         }
@@ -237,6 +251,8 @@ class Bed:
 
     async def until(self, done: Callable, what: str, seconds: float = 30.0) -> None:
         """Looks until it is so. The deadline is generous; the wait is not the test."""
+        if self.control_plane:
+            seconds *= 3
         deadline = time.monotonic() + seconds
         while not await done():
             if self.daemon is not None and self.daemon.returncode is not None and self.kill_after is None:

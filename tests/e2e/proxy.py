@@ -1,24 +1,45 @@
 """A reverse proxy between the daemon and one server. It counts writes and can strike after any of them."""
 
+import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from aiohttp import ClientSession, ClientTimeout, web
+from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
 
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 _PER_HOP = {"connection", "keep-alive", "transfer-encoding", "content-encoding", "content-length", "host"}
 
 
-class Proxy:
-    """`on_write` is told of each write that the server has taken, before the daemon knows."""
+@dataclass(frozen=True)
+class Passed:
+    """One request that was passed on, as whom, and how it was answered."""
 
-    def __init__(self, upstream: str, on_write: Callable[[str], None]) -> None:
+    method: str
+    path: str
+    user: str
+    code: int
+
+
+class Proxy:
+    """`on_write` is told of each write that the server has taken, before the daemon knows.
+
+    The daemon is spoken to in plain HTTP; `tls` is how to trust an upstream that speaks HTTPS.
+    """
+
+    def __init__(
+        self, upstream: str, on_write: Callable[[str], None], tls: ssl.SSLContext | None = None
+    ) -> None:
         self.upstream = upstream.rstrip("/")
         self.url = ""
-        self.reads = 0
+        self.passed: list[Passed] = []
         self._on_write = on_write
+        self._tls = tls
 
     async def start(self) -> None:
-        self._session = ClientSession(timeout=ClientTimeout(total=None), auto_decompress=False)
+        connector = TCPConnector(ssl=self._tls or True, limit=0)
+        self._session = ClientSession(
+            timeout=ClientTimeout(total=None), auto_decompress=False, connector=connector
+        )
         self._runner = web.ServerRunner(web.Server(self._forward), shutdown_timeout=0.5)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -35,12 +56,13 @@ class Proxy:
         body = await request.read()
         url = self.upstream + request.raw_path
         async with self._session.request(request.method, url, headers=headers, data=body or None) as answer:
+            user = request.headers.get("Impersonate-User", "")
+            self.passed.append(Passed(request.method, request.path, user, answer.status))
             kept = {k: v for k, v in answer.headers.items() if k.lower() not in _PER_HOP}
             if self._is_write(request) and answer.status < 400:
                 content = await answer.read()
                 self._on_write(f"{request.method} {request.path}")
                 return web.Response(body=content, status=answer.status, headers=kept)
-            self.reads += 1
             return await self._stream(request, answer, kept)
 
     def _is_write(self, request: web.BaseRequest) -> bool:

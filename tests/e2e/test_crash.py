@@ -1,7 +1,7 @@
 """Killed with SIGKILL right after a write, again and again, then left alone: the same end as without."""
 
 import pytest
-from e2e.bed import NAMESPACE, Bed, inference, tuning
+from e2e.bed import NAMESPACE, inference, tuning
 
 SCENARIO = {"chat.yaml": inference("chat"), "tune.yaml": tuning("tune")}
 ALL = {f"{NAMESPACE}/chat": "Ready", f"{NAMESPACE}/tune": "Succeeded"}
@@ -34,19 +34,14 @@ async def _transitions(bed):
     return {line: told.count(line) for line in told}
 
 
-async def _calm(root):
-    bed = Bed(root)
-    await bed.start()
-    try:
-        await bed.run()
-        bed.push(SCENARIO)
-        await bed.until(lambda: _settled(bed, ALL, pools=1), "the calm run to finish")
-        full = await _outcome(bed)
-        bed.push({"chat.yaml": None})
-        await bed.until(lambda: _settled(bed, WITHOUT_CHAT, pools=0), "the calm deletion")
-        return full, await _outcome(bed)
-    finally:
-        await bed.stop()
+async def _calm(bed):
+    await bed.run()
+    bed.push(SCENARIO)
+    await bed.until(lambda: _settled(bed, ALL, pools=1), "the calm run to finish")
+    full = await _outcome(bed)
+    bed.push({"chat.yaml": None})
+    await bed.until(lambda: _settled(bed, WITHOUT_CHAT, pools=0), "the calm deletion")
+    return full, await _outcome(bed)
 
 
 async def _killed_until(bed, phases, pools, stride):
@@ -70,19 +65,15 @@ async def _killed_until(bed, phases, pools, stride):
 
 
 @pytest.mark.parametrize("stride", [1, 3])
-async def test_the_same_end_however_often_it_is_killed(tmp_path, stride):
-    full, without_chat = await _calm(tmp_path / "calm")
-    bed = Bed(tmp_path / "crash")
-    await bed.start()
-    try:
-        bed.push(SCENARIO)
-        deaths = await _killed_until(bed, ALL, 1, stride)
-        assert await _outcome(bed) == full
-        bed.push({"chat.yaml": None})
-        deaths += await _killed_until(bed, WITHOUT_CHAT, 0, stride)
-        assert await _outcome(bed) == without_chat
-        assert deaths >= 12 // stride
-        twice = {line: times for line, times in (await _transitions(bed)).items() if times > 1}
-        assert not [line for line in twice if line.endswith(("Ready", "Succeeded"))], twice
-    finally:
-        await bed.stop()
+async def test_the_same_end_however_often_it_is_killed(new_bed, stride):
+    full, without_chat = await _calm(await new_bed("calm"))
+    bed = await new_bed("crash")
+    bed.push(SCENARIO)
+    deaths = await _killed_until(bed, ALL, 1, stride)
+    assert await _outcome(bed) == full
+    bed.push({"chat.yaml": None})
+    deaths += await _killed_until(bed, WITHOUT_CHAT, 0, stride)
+    assert await _outcome(bed) == without_chat
+    assert deaths >= 12 // stride
+    twice = {line: times for line, times in (await _transitions(bed)).items() if times > 1}
+    assert not [line for line in twice if line.endswith(("Ready", "Succeeded"))], twice

@@ -183,10 +183,10 @@ async def test_a_resync_with_nothing_changed_makes_no_request(bed):
 
     before = _full_passes(await bed.metrics())
     await bed.until(two_more, "two full passes")
-    asked = len(bed.world.api.requests)
+    asked = len(bed.api.passed)
     before = _full_passes(await bed.metrics())
     await bed.until(two_more, "two more full passes")
-    assert len(bed.world.api.requests) == asked
+    assert len(bed.api.passed) == asked
     assert (await bed.metrics())["workspace_reconciler_missed_changes_total"] == 0
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from e2e.bed import NAMESPACE, Bed, inference, tuning
+from e2e.bed import NAMESPACE, inference, tuning
 
 from reconciler.model import names
 from reconciler.model.names import ObjectKey
@@ -14,14 +14,12 @@ TRAINING = yaml.safe_dump({"training_config": {"ModelConfig": {"torch_dtype": "b
 
 
 @pytest.fixture
-async def operated(tmp_path, request):
+async def operated(new_bed, request):
     """A bed with an operator of some era, and a daemon that leaves the work to it."""
-    made = Bed(tmp_path, operator=request.param)
-    await made.start()
+    made = await new_bed(operator=request.param)
     made.settings["engine"] = "kaito"
     del made.settings["provisioner"]
-    yield made
-    await made.stop()
+    return made
 
 
 def era(*eras):
@@ -207,25 +205,21 @@ async def test_native_in_mode_deliver_writes_what_git_declares_and_makes_nothing
 
 
 @pytest.mark.parametrize("era", ["v0.3", "v0.4"])
-async def test_native_beside_an_operator_stops_every_write(tmp_path, era):
-    bed = Bed(tmp_path, operator=era)
-    await bed.start()
-    try:
-        foreign = yaml.safe_load(inference("foreign"))
-        foreign["metadata"]["namespace"] = NAMESPACE
-        await bed.client.create(foreign)
-        await bed.until(lambda: _operated(bed, "foreign"), "the operator to take it")
-        await bed.run()
-        bed.push({"a.yaml": inference("a"), "b.yaml": inference("b")})
-        await bed.until(told(bed, a="Held", b="Held"), "the conflict to be told")
-        status = await status_of(bed, "b")
-        assert status["reason"] == "EngineConflict"
-        assert names.FOREIGN_FINALIZER in status["message"]
-        assert "engine: kaito" in status["message"]
-        assert await bed.names("Workspace") == {"foreign"}
-        assert not bed.pools()
-    finally:
-        await bed.stop()
+async def test_native_beside_an_operator_stops_every_write(new_bed, era):
+    bed = await new_bed(operator=era)
+    foreign = yaml.safe_load(inference("foreign"))
+    foreign["metadata"]["namespace"] = NAMESPACE
+    await bed.client.create(foreign)
+    await bed.until(lambda: _operated(bed, "foreign"), "the operator to take it")
+    await bed.run()
+    bed.push({"a.yaml": inference("a"), "b.yaml": inference("b")})
+    await bed.until(told(bed, a="Held", b="Held"), "the conflict to be told")
+    status = await status_of(bed, "b")
+    assert status["reason"] == "EngineConflict"
+    assert names.FOREIGN_FINALIZER in status["message"]
+    assert "engine: kaito" in status["message"]
+    assert await bed.names("Workspace") == {"foreign"}
+    assert not bed.pools()
 
 
 async def _operated(bed, name):

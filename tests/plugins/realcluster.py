@@ -26,6 +26,7 @@ SERVERS = ["dev", "real"] if ASSETS else ["dev"]
 """Names of those that tests run against: ours, and the real one where there is one."""
 
 START_SECONDS = 120.0
+TEST_SECONDS = 600
 ADMIN = "admin"
 
 
@@ -177,6 +178,15 @@ class ControlPlane:
 
 
 _running: list[ControlPlane] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks `real` what needs the real one, which takes its time."""
+    for item in items:
+        params = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if "real" in params or "control_plane" in getattr(item, "fixturenames", ()):
+            item.add_marker("real")
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
 
 
 @pytest.fixture(scope="session")
