@@ -180,13 +180,21 @@ class ControlPlane:
 _running: list[ControlPlane] = []
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks `real` what needs the real one, which takes its time."""
-    for item in items:
-        params = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        if "real" in params or "control_plane" in getattr(item, "fixturenames", ()):
-            item.add_marker("real")
-            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks `real` what needs the real one, which takes its time; without one those tests are not there."""
+    needy = [item for item in items if _needs_the_real_one(item)]
+    for item in needy:
+        item.add_marker("real")
+        item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+    if not ASSETS:
+        config.hook.pytest_deselected(items=needy)
+        items[:] = [item for item in items if item not in needy]
+
+
+def _needs_the_real_one(item: pytest.Item) -> bool:
+    params = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    fixtures = {"control_plane", "bare_server"} & set(getattr(item, "fixturenames", ()))
+    return bool(fixtures) or "real" in params or item.get_closest_marker("real") is not None
 
 
 @pytest.fixture(scope="session")
