@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import bisect
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,7 +34,10 @@ def page(store: Store, call: Call) -> Page:
     selected = selection(call.resource, call.params)
     version, after = _start(store, table, call)
     records = table.select(call.namespace or None, None if version == store.version else version)
-    records = [r for r in records if r.key > after and (selected is None or selected(r))]
+    if after:
+        records = records[bisect.bisect_right(records, after, key=lambda record: record.key) :]
+    if selected is not None:
+        records = [record for record in records if selected(record)]
     metadata: Object = {"resourceVersion": str(version)}
     limit = _number(call.params, "limit")
     if limit and len(records) > limit:
@@ -86,11 +90,13 @@ def list_body(resource: Resource, found: Page) -> bytes:
         {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": found.metadata}
     )
     if resource.custom:
-        items = b",".join([shown(resource, record) for record in found.records])
+        opening, items = b"", [memoryview(shown(resource, record)) for record in found.records]
     else:
         skipped = len(orjson.dumps({"apiVersion": resource.api_version, "kind": resource.kind})[:-1]) + 1
-        items = b",".join([b"{" + record.raw[skipped:] for record in found.records])
-    return head[:-1] + b',"items":[' + items + b"]}"
+        opening, items = b"{", [memoryview(record.raw)[skipped:] for record in found.records]
+    pieces = [piece for item in items for piece in (b"," + opening, item)]
+    pieces[:1] = [opening] if items else []
+    return b"".join((head[:-1], b',"items":[', *pieces, b"]}"))  # slices are not copied before
 
 
 class Encoder:

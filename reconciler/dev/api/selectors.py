@@ -35,6 +35,9 @@ def selection(resource: Resource, params: Mapping[str, str]) -> Predicate | None
     fields = [_field_test(resource, term) for term in _terms(params.get("fieldSelector", ""))]
     if not labels and not fields:
         return None
+    if len(labels) == 1 and not fields:  # the usual one, half as dear this way
+        (only,) = labels
+        return lambda record: only(record.labels)
     return lambda record: all(t(record.labels) for t in labels) and all(t(record) for t in fields)
 
 

@@ -125,7 +125,8 @@ class ApiServer:
         fault = struck(self.faults, target.verb, target.resource.plural, target.name) or NO_FAULT
         fault.refuse()
         pause = fault.seconds if fault.action == "slow" else 0.0
-        await asyncio.sleep(pause)
+        if pause:
+            await asyncio.sleep(pause)
         reply = await self._serving.reply(request, target, body)
         reply.cut = fault.action == "reset"
         reply.pause = pause
@@ -180,7 +181,8 @@ async def _sent(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
         await response.prepare(request)
         async with aclosing(reply.stream) as chunks:
             async for chunk in chunks:
-                await asyncio.sleep(reply.pause)
+                if reply.pause:
+                    await asyncio.sleep(reply.pause)
                 await response.write(chunk)
         await response.write_eof()
     return response

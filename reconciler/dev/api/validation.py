@@ -124,7 +124,7 @@ def defaulted(value: Any, kind: Type) -> None:
     elif isinstance(value, dict):
         for name, default in kind.defaults.items():
             if name not in value or (value[name] is None and kind.drops_null(name)):
-                value[name] = copy.deepcopy(default)
+                value[name] = copy.deepcopy(default) if isinstance(default, dict | list) else default
         for name, child in value.items():
             if isinstance(child, dict | list) and (below := kind.child(name)):
                 defaulted(child, below)
