@@ -133,8 +133,10 @@ async def test_get_in_every_format(kubectl):
     columns = "custom-columns=WHO:.metadata.name,IP:.status.podIP"
     (custom,) = rows(await kubectl("get", "pod", pod["NAME"], "-o", columns))
     assert custom == {"WHO": pod["NAME"], "IP": pod["IP"]}
+    pods = rows(await kubectl("get", "pods", "--sort-by=.metadata.name"))
+    assert [row["NAME"] for row in pods] == sorted(row["NAME"] for row in pods)
     assert await kubectl("get", "deploy", "-o", "name") == f"deployment.apps/{ADAPTED}\n"
-    every = await kubectl("get", "all", "-A", "--sort-by=.metadata.name")
+    every = await kubectl("get", "all", "-A")
     for name in (f"deployment.apps/{ADAPTED}", f"service/{ADAPTED}", f"job.batch/{TUNING}"):
         assert name in every
 

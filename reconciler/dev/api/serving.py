@@ -1,6 +1,9 @@
 """One object request answered: media types, bodies and options in, bytes or a stream out."""
 
+import asyncio
+import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import orjson
@@ -9,13 +12,15 @@ from aiohttp import web
 from reconciler.dev.api.admission import Call
 from reconciler.dev.api.deletion import Deletion
 from reconciler.dev.api.errors import ApiError
-from reconciler.dev.api.listing import Encoder, Page, Watch, list_body, page
+from reconciler.dev.api.listing import TRUE, Encoder, Page, Watch, list_body, page
 from reconciler.dev.api.routes import Route
 from reconciler.dev.api.tables import TableEncoder, metadata_list, table_body, wanted_form
 from reconciler.dev.api.verbs import Answer, Verbs, parsed
+from reconciler.errors import NotFound
 
 BODIES = ("application/json", "application/yaml", "application/octet-stream")
 """The last stands for none at all."""
+FOLLOW_SECONDS = 0.2
 JSON_HEADERS = {"Content-Type": "application/json"}
 
 
@@ -98,18 +103,44 @@ class Serving:
 
     async def _log(self, call: Call) -> Reply:
         pod = self._verbs.live(call).copy()
-        names = [container["name"] for container in pod["spec"]["containers"]]
+        spec = pod["spec"]
+        names = [each["name"] for each in (*spec["containers"], *spec.get("initContainers", ()))]
         container = call.params.get("container") or names[0]
         if container not in names:
             raise ApiError(400, f"container {container} is not valid for pod {call.name}")
+        if call.params.get("previous") in TRUE:
+            raise ApiError(400, f'previous terminated container "{container}" in pod "{call.name}" not found')
         source = self._log_source()
         if source is None:
             raise ApiError(501, "no node agent is connected that could read logs")
-        lines = (await source(call.namespace, call.name, container)).splitlines(keepends=True)
-        tail = call.params.get("tailLines")
-        if tail is not None:
+        read = functools.partial(source, call.namespace, call.name, container)
+        try:
+            said = await read()
+        except NotFound as error:
+            message = f'container "{container}" in pod "{call.name}" is waiting to start'
+            raise ApiError(400, message) from error
+        lines = said.splitlines(keepends=True)
+        if (tail := call.params.get("tailLines")) is not None:
             lines = lines[max(0, len(lines) - int(tail)) :]
-        return Reply("".join(lines).encode(), headers={"Content-Type": "text/plain"})
+        reply = Reply("".join(lines).encode(), headers={"Content-Type": "text/plain"})
+        if call.params.get("follow") in TRUE:
+            reply.stream = self._followed(call, read, reply.body, len(said))
+        return reply
+
+    async def _followed(
+        self, call: Call, read: Callable[[], Awaitable[str]], first: bytes, told: int
+    ) -> AsyncGenerator[bytes, None]:
+        """What is said until the pod is done or gone."""
+        yield first
+        ended = False
+        with suppress(ApiError, NotFound):
+            while not ended:
+                ended = self._verbs.live(call).copy()["status"].get("phase") in ("Succeeded", "Failed")
+                await asyncio.sleep(FOLLOW_SECONDS)
+                said = await read()
+                if len(said) > told:
+                    yield said[told:].encode()
+                told = len(said)
 
 
 def _reply_of(answer: Answer) -> Reply:

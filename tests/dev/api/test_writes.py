@@ -334,3 +334,25 @@ async def test_logs_come_from_the_source_that_is_plugged_in(api, apiserver):
     apiserver.log_source = read
     async with api.session.get(f"{CORE}/pods/worker/log", params={"tailLines": "2"}) as response:
         assert await response.text() == "worker\nmain\n"
+    status, refused = await api.get(f"{CORE}/pods/worker/log", previous="true")
+    assert (status, refused["message"]) == (
+        400,
+        'previous terminated container "main" in pod "worker" not found',
+    )
+
+
+async def test_logs_are_followed_until_the_pod_is_done(api, apiserver):
+    await api.create(f"{CORE}/pods", pod())
+    said = ["one\n"]
+
+    async def read(*_):
+        return "".join(said)
+
+    apiserver.log_source = read
+    async with api.session.get(f"{CORE}/pods/worker/log", params={"follow": "true"}) as response:
+        assert await response.content.readline() == b"one\n"
+        said.append("two\n")
+        assert await response.content.readline() == b"two\n"
+        await api.patch(f"{CORE}/pods/worker/status", {"status": {"phase": "Succeeded"}})
+        said.append("last\n")
+        assert await response.content.read() == b"last\n"
