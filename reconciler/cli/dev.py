@@ -69,11 +69,14 @@ def down(folder: Folder = Path(".dev"), verbose: Verbose = False) -> None:
 @reported
 def status(folder: Folder = Path(".dev"), verbose: Verbose = False) -> None:
     """Say whether it is up, where, and what is in it. Exit status: 0 when up, 3 when not."""
-    from ..dev.home import running
+    from ..dev.home import WORLD_FILE, last_words, running
 
-    at = running(folder.resolve())
+    root = folder.resolve()
+    at = running(root)
     if at is None:
         say(f"down: no development cluster runs in {folder}")
+        if (root / WORLD_FILE).exists():
+            complain("\n".join(["it was killed or crashed; its last words:", *last_words(root)]))
         raise typer.Exit(NOT_RUNNING)
     say(f"up (pid {at.pid})")
     counted = asyncio.run(_counts(Path(at.kubeconfig)))

@@ -10,6 +10,8 @@ from typing import TextIO
 from ..errors import Unavailable
 
 WORLD_FILE = "world.json"
+LOG_FILE = "world.log"
+LOG_LINES = 20
 LOCK_FILE = "world.lock"
 """Locked while its process lives, however that ends."""
 
@@ -65,3 +67,9 @@ def holder(root: Path) -> int:
 def running(root: Path) -> Addresses | None:
     """Where the world in `root` is, if one runs there and is ready."""
     return Addresses.read(root) if holder(root) and (root / WORLD_FILE).exists() else None
+
+
+def last_words(root: Path) -> list[str]:
+    """The end of what the world in `root` said, or the one before where none runs."""
+    log = root / LOG_FILE
+    return log.read_text(errors="replace").splitlines()[-LOG_LINES:] if log.exists() else []

@@ -12,11 +12,10 @@ from pathlib import Path
 from watchfiles import awatch
 
 from ..errors import Unavailable
-from .home import WORLD_FILE, Addresses, holder
+from .home import LOG_FILE, WORLD_FILE, Addresses, holder, last_words
 
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
-LOG_LINES = 20
 
 
 class WorldProcess:
@@ -33,10 +32,12 @@ class WorldProcess:
 
     @property
     def log(self) -> Path:
-        return self.root / "world.log"
+        return self.root / LOG_FILE
 
     async def start(self, seconds: float = START_SECONDS) -> Addresses:
         """Returns once it is ready. Raises Unavailable with the end of its log where it is not."""
+        if pid := holder(self.root):
+            raise Unavailable(f"a development cluster runs or starts in {self.root} already (pid {pid})")
         self.root.mkdir(parents=True, exist_ok=True)
         (self.root / WORLD_FILE).unlink(missing_ok=True)
         command = [sys.executable, "-m", "reconciler.dev.serve", "--dir", str(self.root), *self._arguments]
@@ -55,8 +56,7 @@ class WorldProcess:
             ready = False
         if not ready:
             await self.stop()
-            said = self.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
-            raise Unavailable("\n".join(["the development cluster did not start:", *said]))
+            raise Unavailable("\n".join(["the development cluster did not start:", *last_words(self.root)]))
         return Addresses.read(self.root)
 
     async def _ready(self, child: subprocess.Popen[bytes]) -> bool:

@@ -103,6 +103,8 @@ async def test_what_is_kept_survives_being_killed(folder):
     last = await serves(client)
     os.kill(before.pid, signal.SIGKILL)
     await eventually(lambda: asyncio.to_thread(lambda: holder(folder) == 0))
+    code, _, why = await dev("status", folder)
+    assert (code, "it was killed or crashed" in why) == (3, True)
     assert (await dev("up", folder, "--fast", "--persist"))[:2] == (0, out)
     after = running(folder)
     assert (after.apiserver, after.cloud, after.git) == (before.apiserver, before.cloud, before.git)

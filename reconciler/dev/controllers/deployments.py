@@ -41,9 +41,11 @@ class Deployments:
         return await self._view.create(new)
 
     async def _roll(self, deployment: Manifest, new: Manifest, old: list[Manifest]) -> None:
+        least = deployment["spec"].get("minReadySeconds", 0)
         for each, size in rollout(deployment, new, old):
-            if each["spec"]["replicas"] != size:
-                await self._view.patch(key_of(each), {"spec": {"replicas": size}})
+            wanted = {"replicas": size, "minReadySeconds": least}
+            if changed := {k: v for k, v in wanted.items() if each["spec"].get(k, 0) != v}:
+                await self._view.patch(key_of(each), {"spec": changed})
 
     async def _prune(self, deployment: Manifest, old: list[Manifest]) -> None:
         spare = [
