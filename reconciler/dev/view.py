@@ -13,7 +13,7 @@ from typing import Any
 
 from reconciler.cluster.cache import Cache, Selection
 from reconciler.cluster.client import Client
-from reconciler.errors import NotFound, ReconcilerError
+from reconciler.errors import Conflict, NotFound, ReconcilerError
 from reconciler.model.names import ObjectKey
 from reconciler.model.world import Manifest
 
@@ -166,9 +166,10 @@ class View:
             await self.client.create(event)
 
     async def delete(self, manifest: Manifest, *, at_once: bool = False) -> None:
-        """`at_once` skips a pod's grace period."""
+        """`at_once` skips a pod's grace period. Another object of its name stays."""
         key, uid = key_of(manifest), uid_of(manifest)
-        await self.client.delete(key, uid=uid, grace_seconds=0 if at_once else None)
+        with suppress(Conflict):
+            await self.client.delete(key, uid=uid, grace_seconds=0 if at_once else None)
         if at_once or key.kind != "Pod":
             self._cache.forget(key, uid)
 

@@ -134,13 +134,8 @@ def _final(job: Manifest, verdict: Verdict, at: str) -> dict[str, Any]:
 
 def _pod(job: Manifest) -> Manifest:
     name, uid = job["metadata"]["name"], job["metadata"]["uid"]
-    labels = {
-        "batch.kubernetes.io/job-name": name,
-        "job-name": name,
-        "batch.kubernetes.io/controller-uid": uid,
-        "controller-uid": uid,
-    }
-    return new_pod(job, suffixed(name), labels)
+    own = {"job-name": name, "controller-uid": uid}
+    return new_pod(job, suffixed(name), own | {f"batch.kubernetes.io/{key}": own[key] for key in own})
 
 
 def _count(pods: list[Manifest], wanted: str) -> int:

@@ -8,7 +8,6 @@ from reconciler.dev.clock import Pace, epoch
 from reconciler.dev.objects import condition, deleting, finished, ready, stated
 from reconciler.dev.view import View
 from reconciler.dev.workqueue import WorkQueue
-from reconciler.errors import Conflict
 from reconciler.model.names import ObjectKey
 from reconciler.model.world import Manifest
 
@@ -36,7 +35,7 @@ class LostPods:
         node = self._view.get(key)
         if node is None:
             for pod in self._view.pods_on(key.name):
-                await self._remove(pod)
+                await self._view.delete(pod, at_once=True)
             return
         lost = condition(node, "Ready")
         if lost is None or lost["status"] == "True":
@@ -57,9 +56,3 @@ class LostPods:
         conditions = [turned if c["type"] == "Ready" else c for c in pod["status"]["conditions"]]
         status = {"conditions": conditions, "reason": "NodeLost", "message": turned["message"]}
         await self._view.set_status(pod, status)
-
-    async def _remove(self, pod: Manifest) -> None:
-        try:
-            await self._view.delete(pod, at_once=True)
-        except Conflict:
-            return  # another pod has the name now

@@ -5,10 +5,9 @@ retained, whatever becomes of their pod.
 """
 
 import math
-from typing import Any
 
 from reconciler.dev.clock import Pace
-from reconciler.dev.objects import deleting, finished, key_of, ready
+from reconciler.dev.objects import deleting, finished, key_of, labels_of, ready
 from reconciler.dev.view import View
 from reconciler.model.world import Manifest
 
@@ -55,9 +54,13 @@ class StatefulSets:
 
     async def _create(self, owner: Manifest, ordinal: int, revision: str) -> Manifest:
         pod = _pod(owner, ordinal, revision)
-        for claim in _claims(owner, pod):
+        claims = {each["metadata"]["name"]: _claim(owner, each, pod) for each in _templates(owner)}
+        others = [each for each in pod["spec"].get("volumes") or [] if each["name"] not in claims]
+        for name, claim in claims.items():
+            others.append({"name": name, "persistentVolumeClaim": {"claimName": claim["metadata"]["name"]}})
             if self._view.get(key_of(claim)) is None:
                 await self._view.create(claim)
+        pod["spec"]["volumes"] = others
         return await self._view.create(pod)
 
     async def _renew(self, owner: Manifest, pods: Pods, revision: str) -> None:
@@ -99,33 +102,22 @@ def _pod(owner: Manifest, ordinal: int, revision: str) -> Manifest:
     }
     pod = new_pod(owner, name, labels)
     pod["spec"] |= {"hostname": name, "subdomain": owner["spec"].get("serviceName", "")}
-    claimed: dict[str, Any] = {
-        claim["metadata"]["name"]: {"claimName": f"{claim['metadata']['name']}-{name}"}
-        for claim in owner["spec"].get("volumeClaimTemplates") or []
-    }
-    if claimed:
-        others = [each for each in pod["spec"].get("volumes") or [] if each["name"] not in claimed]
-        own = [{"name": each, "persistentVolumeClaim": claim} for each, claim in claimed.items()]
-        pod["spec"]["volumes"] = others + own
     return pod
 
 
-def _claims(owner: Manifest, pod: Manifest) -> list[Manifest]:
-    """Without an owner: they outlive the set."""
-    metadata = pod["metadata"]
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {
-                "name": f"{template['metadata']['name']}-{metadata['name']}",
-                "namespace": metadata["namespace"],
-                "labels": owner["spec"]["selector"].get("matchLabels") or {},
-            },
-            "spec": template["spec"],
-        }
-        for template in owner["spec"].get("volumeClaimTemplates") or []
-    ]
+def _templates(owner: Manifest) -> list[Manifest]:
+    return owner["spec"].get("volumeClaimTemplates") or []
+
+
+def _claim(owner: Manifest, template: Manifest, pod: Manifest) -> Manifest:
+    """Without an owner: it outlives the set."""
+    metadata = {
+        "name": f"{template['metadata']['name']}-{pod['metadata']['name']}",
+        "namespace": pod["metadata"]["namespace"],
+        "labels": owner["spec"]["selector"].get("matchLabels") or {},
+    }
+    spec = template["spec"]
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
 
 
 def _ordinal(pod: Manifest) -> int:
@@ -133,7 +125,7 @@ def _ordinal(pod: Manifest) -> int:
 
 
 def _is_of(pod: Manifest, revision: str) -> bool:
-    return bool((pod["metadata"].get("labels") or {}).get(REVISION) == revision)
+    return bool(labels_of(pod).get(REVISION) == revision)
 
 
 def _parallel(owner: Manifest) -> bool:
