@@ -6,7 +6,7 @@ A paused one is left as it is, size included.
 from typing import Any
 
 from reconciler.dev.clock import Pace, epoch
-from reconciler.dev.objects import condition, key_of, owner_reference, stated
+from reconciler.dev.objects import Words, condition, key_of, owner_reference, stated
 from reconciler.dev.view import View
 from reconciler.model.world import Manifest
 
@@ -65,12 +65,14 @@ class Deployments:
 
     def _available(self, deployment: Manifest, status: dict[str, Any]) -> dict[str, Any]:
         enough = status["availableReplicas"] >= replicas_of(deployment) - bounds(deployment)[1]
-        word = "Available" if enough else "Unavailable"
-        return self._said(deployment, "Available", str(enough), f"MinimumReplicas{word}")
+        word, has = ("Available", "has") if enough else ("Unavailable", "does not have")
+        message = f"Deployment {has} minimum availability."
+        return self._said(deployment, ("Available", str(enough), f"MinimumReplicas{word}", message))
 
     def _progressing(self, deployment: Manifest, status: dict[str, Any]) -> dict[str, Any]:
         if is_complete(deployment, status):
-            return self._said(deployment, "Progressing", "True", "NewReplicaSetAvailable")
+            message = "The ReplicaSet has successfully progressed."
+            return self._said(deployment, ("Progressing", "True", "NewReplicaSetAvailable", message))
         names = ("updatedReplicas", "readyReplicas", "availableReplicas")
         progress = "/".join(str(status[each]) for each in names)
         message = f"updated/ready/available replicas: {progress} of {replicas_of(deployment)}"
@@ -78,22 +80,19 @@ class Deployments:
         limit = float(deployment["spec"].get("progressDeadlineSeconds", 600))
         if was is None or was.get("message") != message or _new_generation(deployment):
             self.queue.add_after(key_of(deployment), limit + 1)
-            moved = self._said(deployment, "Progressing", "True", "ReplicaSetUpdated", message)
+            moved = self._said(deployment, ("Progressing", "True", "ReplicaSetUpdated", message))
             return moved | {"lastUpdateTime": self._pace.stamp()}
         left = epoch(was["lastUpdateTime"]) + limit - self._pace.now()
         if left <= 0:
-            return self._said(deployment, "Progressing", "False", "ProgressDeadlineExceeded", message)
+            return self._said(deployment, ("Progressing", "False", "ProgressDeadlineExceeded", message))
         self.queue.add_after(key_of(deployment), left + 1)
         return was
 
-    def _said(
-        self, deployment: Manifest, kind: str, status: str, reason: str, message: str = ""
-    ) -> dict[str, Any]:
+    def _said(self, deployment: Manifest, words: Words) -> dict[str, Any]:
         """The condition, with its times kept where it says what it said."""
-        now, was = self._pace.stamp(), condition(deployment, kind) or {}
-        same = was.get("status") == status and was.get("reason") == reason
-        told = stated(deployment, (kind, status, reason, message), now)
-        return told | {"lastUpdateTime": was["lastUpdateTime"] if same else now}
+        now, was = self._pace.stamp(), condition(deployment, words[0]) or {}
+        same = (was.get("status"), was.get("reason")) == words[1:3]
+        return stated(deployment, words, now) | {"lastUpdateTime": was["lastUpdateTime"] if same else now}
 
 
 def _replica_set(deployment: Manifest, name: str, revision: int) -> Manifest:

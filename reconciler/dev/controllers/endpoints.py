@@ -38,14 +38,22 @@ class Endpoints:
         if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
             return
         wanted = endpoints_of(service, self._view.selected(service)) or {(): []}
+        spare = []
         for live in self._view.controlled(service, "EndpointSlice"):
             endpoints = wanted.pop(_ports_of(live), None)
             if endpoints is None:
-                await self._view.delete(live)
-            elif endpoints != (live.get("endpoints") or []):
+                spare.append(live)
+            elif endpoints != live["endpoints"]:
                 await self._view.patch(key_of(live), {"endpoints": endpoints})
         for ports, endpoints in wanted.items():
-            await self._view.create(_slice(service, ports, endpoints))
+            told = [dict(zip(("name", "port", "protocol"), port, strict=True)) for port in ports]
+            body = {"ports": told, "endpoints": endpoints}
+            if spare:
+                await self._view.patch(key_of(spare.pop()), body)
+            else:
+                await self._view.create(_slice(service) | body)
+        for live in spare:
+            await self._view.delete(live)
 
 
 def endpoints_of(service: Manifest, pods: Iterable[Manifest]) -> dict[Ports, list[dict[str, Any]]]:
@@ -94,7 +102,7 @@ def _ports_of(live: Manifest) -> Ports:
     return tuple((port["name"], port["port"], port["protocol"]) for port in live.get("ports") or [])
 
 
-def _slice(service: Manifest, ports: Ports, endpoints: list[dict[str, Any]]) -> Manifest:
+def _slice(service: Manifest) -> Manifest:
     metadata = service["metadata"]
     headless = {HEADLESS: ""} if service["spec"].get("clusterIP") == "None" else {}
     return {
@@ -107,6 +115,4 @@ def _slice(service: Manifest, ports: Ports, endpoints: list[dict[str, Any]]) -> 
             "ownerReferences": [owner_reference(service)],
         },
         "addressType": "IPv4",
-        "ports": [{"name": name, "port": port, "protocol": protocol} for name, port, protocol in ports],
-        "endpoints": endpoints,
     }
