@@ -33,6 +33,7 @@ def up(
     tls: Annotated[bool, typer.Option("--tls", help="The API server speaks TLS.")] = False,
     fast: Annotated[bool, typer.Option("--fast", help="Simulated things take no time.")] = False,
     faults: Given = None,
+    images: Given = None,
     verbose: Verbose = False,
 ) -> None:
     """Start a development cluster in the background: eval "$(reconciler dev up)".
@@ -51,6 +52,7 @@ def up(
         flags = {"--persist": persist, "--tls": tls, "--fast": fast}
         arguments = [flag for flag, given in flags.items() if given]
         arguments += ["--faults", str(faults)] if faults else []
+        arguments += ["--images", str(images)] if images else []
         at = asyncio.run(WorldProcess(root, arguments, detached=True).start())
         complain(f"up (pid {at.pid}): API server {at.apiserver}, cloud {at.cloud}, registry {at.registry}")
     say(f"export KUBECONFIG={shlex.quote(at.kubeconfig)}")

@@ -38,12 +38,15 @@ from .controllers.replicasets import ReplicaSets
 from .controllers.statefulsets import StatefulSets
 from .faults import load_faults
 from .gitserver import GitServer
+from .heartbeat import Heartbeat
 from .home import WORLD_FILE, Addresses, take
 from .identity import Identity
 from .node.agent import NodeAgent, RuntimeTable
-from .node.simulated import SimulatedRuntime
-from .node.stages import DEFAULT_STAGES, load
+from .node.images import Image
+from .node.processes import process_runtimes
+from .node.simulated import DEFAULT_STAGES, SimulatedRuntime, StageTable
 from .registry.server import Registry
+from .rows import load
 from .scheduler.scheduler import Scheduler
 from .tls import Certificate
 from .view import KINDS, NODE_KINDS, View
@@ -71,6 +74,8 @@ class Options:
     tls: bool = False
     faults: Path | None = None
     """Faults in force from the start: see `faults.py`."""
+    images: Path | None = None
+    """Which images run as local processes: see `node/images.py`; None: all are simulated."""
 
 
 class World:
@@ -130,10 +135,9 @@ class World:
         client = await Client.connect(settings, user_agent="dev-cluster", manager="dev-cluster")
         self._open.push_async_callback(client.close)
         self.view = View(client, KINDS if self.api else NODE_KINDS)
-        runtimes: RuntimeTable = [("*", SimulatedRuntime(self.pace, load(self._options.stages)))]
-        self.agent = NodeAgent(self.view, self.pace, runtimes)
+        self.agent = NodeAgent(self.view, self.pace, self._runtimes())
         if self.api:
-            self.api.log_source = self.agent.logs
+            self.api.log_source = self.agent.log
         self.cloud = CloudServer(Cloud(client, self.pace, self._kept("pools.json")), self.pace)
         self._order_faults()
         self._open.push_async_callback(self.agent.close)
@@ -145,6 +149,11 @@ class World:
         await self.view.start()
         await self._identity.open("cloud", self.cloud.start)
         self._open.push_async_callback(self.cloud.stop)
+
+    def _runtimes(self) -> RuntimeTable:
+        table = load(self._options.images, Image) if self._options.images else ()
+        simulated = SimulatedRuntime(self.pace, load(self._options.stages, StageTable))
+        return [*process_runtimes(table, self.root, self.pace), ("*", simulated)]
 
     def _order_faults(self) -> None:
         """Before anybody asks anything."""
@@ -158,7 +167,7 @@ class World:
 
     def _queues(self) -> list[WorkQueue[ObjectKey]]:
         if not self.api:
-            return []
+            return [Heartbeat(self.view, self.pace).queue]
         everyone = (
             *(Deployments, ReplicaSets, StatefulSets, Jobs, Scheduler),
             *(Endpoints, Claims, LostPods),
@@ -227,6 +236,7 @@ def main() -> None:
     parser.add_argument("--persist", action="store_true", help="keep everything in DIR, and go on with it")
     parser.add_argument("--tls", action="store_true", help="the API server speaks TLS")
     parser.add_argument("--faults", type=Path, help="YAML file of faults in force from the start")
+    parser.add_argument("--images", type=Path, help="YAML file of images that run as local processes")
     given = vars(parser.parse_args())
     root, fast = given.pop("dir"), given.pop("fast")
     options = Options(speed=INSTANT if fast else Speed(), **given)

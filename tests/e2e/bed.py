@@ -31,6 +31,7 @@ from reconciler.model.settings import ClusterSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "ai"
+PUSH_SECRET = "registry-push"
 
 
 class Bed:
@@ -72,6 +73,9 @@ class Bed:
             await proxy.start()
         self.client = await Client.connect(ClusterSettings(kubeconfig=Path(at.kubeconfig)), user_agent="test")
         await self.client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        metadata = {"name": PUSH_SECRET, "namespace": NAMESPACE}
+        data = {".dockerconfigjson": "e30="}
+        await self.client.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
         self.remote = at.git
         self._configure(f"{self.git.url}/{git_path}")
         self._clone()
@@ -304,7 +308,7 @@ def tuning(name: str, image: str = "registry.example.com/adapters/t:1", method: 
                 "preset": {"name": "phi-3-mini-128k-instruct"},
                 "method": method,
                 "input": {"urls": ["https://data.example.com/train.parquet"]},
-                "output": {"image": image, "imagePushSecret": "registry-push"},
+                "output": {"image": image, "imagePushSecret": PUSH_SECRET},
             },
         },
         sort_keys=False,

@@ -1,10 +1,12 @@
 """A development world at hand, and short manifests."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import Any
 
+from reconciler.cluster.client import Client
 from reconciler.dev.cloud.nodes import node
 from reconciler.dev.cloud.pools import Pool, PoolSpec
 from reconciler.dev.serve import World
@@ -14,17 +16,23 @@ DEADLINE_SECONDS = 20.0
 
 
 class Bench:
-    """A world, and what tests do to it."""
+    """A world, and what tests do to it; or what they do to one elsewhere through its client."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.client = world.view.client
+    def __init__(self, world: World | None = None, client: Client | None = None) -> None:
+        self._world = world
+        self.client = client or self.world.view.client
+
+    @property
+    def world(self) -> World:
+        assert self._world is not None
+        return self._world
 
     async def add_node(self, name: str, *, gpus: int = 0, cpu: str = "", ready: bool = True, **labels: str):
         spec = PoolSpec(key=name, instance_type="Standard_X", count=1, gpus_per_node=gpus, labels=labels)
         if not gpus:
             spec = spec.model_copy(update={"taints": ()})
-        made = node(Pool(name="hand", spec=spec), name, ready, self.world.pace.now())
+        now = self._world.pace.now() if self._world else time.time()
+        made = node(Pool(name="hand", spec=spec), name, ready, now)
         if cpu:
             made["status"]["allocatable"]["cpu"] = cpu
         return await self.client.create(made)

@@ -37,7 +37,7 @@ class ApiServer:
 
     With a `certificate` it speaks TLS; with a `journal`, a file, its objects survive a restart.
 
-    `log_source(namespace, pod, container)` answers `kubectl logs`. `requests` is what was asked, newest last;
+    `log_source` answers `kubectl logs`. `requests` is what was asked, newest last;
     `faults` are what the next requests meet.
     """
 

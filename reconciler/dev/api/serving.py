@@ -1,9 +1,6 @@
 """One object request answered: media types, bodies and options in, bytes or a stream out."""
 
-import asyncio
-import functools
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 
 import orjson
@@ -12,15 +9,15 @@ from aiohttp import web
 from reconciler.dev.api.admission import Call
 from reconciler.dev.api.deletion import Deletion
 from reconciler.dev.api.errors import ApiError
-from reconciler.dev.api.listing import TRUE, Encoder, Page, Watch, list_body, page
+from reconciler.dev.api.listing import Encoder, Page, Watch, list_body, page
 from reconciler.dev.api.routes import Route
 from reconciler.dev.api.tables import TableEncoder, metadata_list, table_body, wanted_form
 from reconciler.dev.api.verbs import Answer, Verbs, parsed
+from reconciler.dev.logs import Log, LogOptions
 from reconciler.errors import NotFound
 
 BODIES = ("application/json", "application/yaml", "application/octet-stream")
 """The last stands for none at all."""
-FOLLOW_SECONDS = 0.2
 JSON_HEADERS = {"Content-Type": "application/json"}
 
 
@@ -36,7 +33,8 @@ class Reply:
     pause: float = 0.0
 
 
-LogSource = Callable[[str, str, str], Awaitable[str]]
+LogSource = Callable[[str, str, str, bool], Log]
+"""Of a namespace's pod and container, the last run's or the previous one's. Raises NotFound."""
 
 
 class Serving:
@@ -108,39 +106,15 @@ class Serving:
         container = call.params.get("container") or names[0]
         if container not in names:
             raise ApiError(400, f"container {container} is not valid for pod {call.name}")
-        if call.params.get("previous") in TRUE:
-            raise ApiError(400, f'previous terminated container "{container}" in pod "{call.name}" not found')
         source = self._log_source()
         if source is None:
             raise ApiError(501, "no node agent is connected that could read logs")
-        read = functools.partial(source, call.namespace, call.name, container)
         try:
-            said = await read()
-        except NotFound as error:
-            message = f'container "{container}" in pod "{call.name}" is waiting to start'
-            raise ApiError(400, message) from error
-        lines = said.splitlines(keepends=True)
-        if (tail := call.params.get("tailLines")) is not None:
-            lines = lines[max(0, len(lines) - int(tail)) :]
-        reply = Reply("".join(lines).encode(), headers={"Content-Type": "text/plain"})
-        if call.params.get("follow") in TRUE:
-            reply.stream = self._followed(call, read, reply.body, len(said))
-        return reply
-
-    async def _followed(
-        self, call: Call, read: Callable[[], Awaitable[str]], first: bytes, told: int
-    ) -> AsyncGenerator[bytes, None]:
-        """What is said until the pod is done or gone."""
-        yield first
-        ended = False
-        with suppress(ApiError, NotFound):
-            while not ended:
-                ended = self._verbs.live(call).copy()["status"].get("phase") in ("Succeeded", "Failed")
-                await asyncio.sleep(FOLLOW_SECONDS)
-                said = await read()
-                if len(said) > told:
-                    yield said[told:].encode()
-                told = len(said)
+            asked = LogOptions.of(call.params)
+            log = source(call.namespace, call.name, container, asked.previous)
+        except (ValueError, NotFound) as error:
+            raise ApiError(400, str(error)) from None
+        return Reply(headers={"Content-Type": "text/plain"}, stream=log.read(asked))
 
 
 def _reply_of(answer: Answer) -> Reply:

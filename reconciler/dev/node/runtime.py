@@ -1,38 +1,51 @@
 """What the node agent asks of whatever runs containers, and what it hears back."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
+from reconciler.dev.logs import Log
+from reconciler.model.names import ObjectKey
 from reconciler.model.world import Manifest
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """One container of one pod. `files` maps absolute paths to what ConfigMaps mount there."""
+class Place:
+    """Where a pod runs."""
 
-    pod: Manifest
-    container: Manifest
-    init: bool = False
-    files: Mapping[str, str] = field(default_factory=dict)
+    node: Manifest
+    pod_ip: str
 
-    def env(self, name: str) -> str:
-        """The plain value of an environment variable, or the empty string."""
-        found = (e.get("value", "") for e in self.container.get("env") or [] if e["name"] == name)
-        return str(next(found, ""))
-
-    def annotation(self, name: str) -> str:
-        return str((self.pod["metadata"].get("annotations") or {}).get(name, ""))
+    @property
+    def host_ip(self) -> str:
+        addresses = self.node.get("status", {}).get("addresses") or []
+        return next((each["address"] for each in addresses if each["type"] == "InternalIP"), "127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
-class PullFailed:
-    message: str
+class Work:
+    """One container of one pod. `sources` are the ConfigMaps and Secrets the pod refers to."""
+
+    pod: Manifest
+    container: Manifest
+    init: bool
+    place: Place
+    sources: Mapping[ObjectKey, Manifest | None]
+
+    @property
+    def namespace(self) -> str:
+        return str(self.pod["metadata"].get("namespace", ""))
+
+
+class NotStarted(Exception):
+    """A container that waits and is tried again; its arguments are the reason and message to tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
     ready: bool = False
+    started: bool = True
+    """False while a startup probe has not succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +57,25 @@ class Exited:
     message: str = ""
 
 
-Event = PullFailed | Running | Exited
-Report = Callable[[Event], None]
+Report = Callable[[NotStarted | Running | Exited], None]
 
 
 class Process(Protocol):
     """A container that was started."""
 
-    def stop(self, grace_seconds: float) -> None:
-        """Asks it to end; it reports Exited once it has. Idempotent."""
-        ...
+    log: Log
 
-    def logs(self) -> str: ...
+    def stop(self, grace_seconds: float) -> None:
+        """Asks it to end, and makes it end after that time; it reports Exited once it has."""
 
 
 class Runtime(Protocol):
-    """Runs containers.
+    """Runs containers. `local`: they are processes that listen on this machine's loopback."""
 
-    Reports come in the event loop, possibly before `start` returns; Exited or PullFailed is the last.
-    """
+    local: bool
 
-    def start(self, work: Work, report: Report) -> Process: ...
+    def start(self, work: Work, report: Report) -> Process:
+        """Reports come later, from the event loop; NotStarted or Exited is the last. Raises NotStarted."""
+
+    def forget(self, pod_uid: str) -> None:
+        """What it kept for a pod whose containers have all ended."""

@@ -3,32 +3,83 @@
 The annotation `dev.reconciler.dev/fail` on a pod makes its main containers fail:
 `ImagePullBackOff`, `CrashLoopBackOff`, `OOMKilled` or `Error:<exit code>`. It is read at every start, so
 taking it away heals the pod.
+
+A container with `RECONCILER_SETTINGS`, the path of a mounted file in which `output.image` says where an
+adapter goes, tunes: it reports an artifact whose digest is that of its settings.
 """
 
-from collections import deque
+import asyncio
+import hashlib
+import json
+import random
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
 
-from reconciler.dev.clock import Pace, Timer
+from pydantic import Field
 
-from .runtime import Exited, PullFailed, Report, Running, Runtime, Work
-from .stages import Stage, StageTable, stages_of
-from .tuning import result
+from reconciler.dev.clock import Pace
+from reconciler.dev.logs import Log
+from reconciler.dev.rows import Row
 
+from .runtime import Exited, NotStarted, Report, Running, Runtime, Work
+from .sources import environment, mounted
+
+DEFAULT_STAGES = Path(__file__).with_name("stages.yaml")
 FAIL = "dev.reconciler.dev/fail"
-STOPPED = Exited(0, "Completed")
+FAILURES = {
+    "OOMKilled": Exited(137, "OOMKilled"),
+    "CrashLoopBackOff": Exited(1, "Error", "crashed as asked (simulated)"),
+}
+
+
+class Selector(Row):
+    init: bool | None = None
+    owner_kind: str | None = None
+    image: str = "*"
+
+    def meets(self, work: Work) -> bool:
+        owners = {owner["kind"] for owner in work.pod["metadata"].get("ownerReferences") or []}
+        return (
+            self.init in (None, work.init)
+            and (self.owner_kind is None or self.owner_kind in owners)
+            and fnmatchcase(work.container["image"], self.image)
+        )
+
+
+class Stage(Row):
+    to: Literal["running", "ready", "completed"]
+    delay: float = Field(default=0.0, ge=0)
+    jitter: float = Field(default=0.0, ge=0, le=1)
+    failure_rate: float = Field(default=0.0, ge=0, le=1)
+
+    def seconds(self, chance: random.Random) -> float:
+        return self.delay * (1 + self.jitter * chance.uniform(-1, 1))
+
+
+class StageTable(Row):
+    """One row: which containers, which stages."""
+
+    selector: Selector
+    stages: tuple[Stage, ...]
 
 
 class SimulatedRuntime(Runtime):
     """Runs by the stage table; a container no row selects starts, is ready and stays."""
+
+    local = False
 
     def __init__(self, pace: Pace, table: Sequence[StageTable]) -> None:
         self._pace = pace
         self._table = table
 
     def start(self, work: Work, report: Report) -> "Simulation":
-        simulation = Simulation(work, stages_of(work, self._table), report, self._pace)
-        simulation.step()
-        return simulation
+        stages = next((row.stages for row in self._table if row.selector.meets(work)), ())
+        return Simulation(work, stages, report, self._pace)
+
+    def forget(self, pod_uid: str) -> None:
+        return
 
 
 class Simulation:
@@ -36,80 +87,68 @@ class Simulation:
 
     def __init__(self, work: Work, stages: Sequence[Stage], report: Report, pace: Pace) -> None:
         self._work = work
-        self._left = deque(stages)
+        self._result = Exited(0, "Completed", _artifact(work))
         self._report = report
         self._pace = pace
-        self._timer: Timer | None = None
         self._ended = False
-        self._lines: list[str] = []
-        self._failure = "" if work.init else work.annotation(FAIL)
+        self.log = Log()
+        annotations = work.pod["metadata"].get("annotations") or {}
+        self._failure = "" if work.init else str(annotations.get(FAIL, ""))
+        self._task = asyncio.create_task(self._run(stages))
 
-    def step(self) -> None:
-        """Sets out for the next stage; stages without a delay happen at once."""
-        while self._left and not self._ended:
-            stage = self._left[0]
+    async def _run(self, stages: Sequence[Stage]) -> None:
+        for stage in stages:
             seconds = stage.seconds(self._pace.chance) * self._pace.speed.stage_factor
             if seconds > 0:
-                self._timer = self._pace.clock.after(seconds, self._arrive)
+                over = asyncio.Event()
+                self._pace.clock.after(seconds, over.set)
+                await over.wait()
+            unlucky = stage.failure_rate > 0 and self._pace.chance.random() < stage.failure_rate
+            event = self._reached(stage, unlucky)
+            if not isinstance(event, Running):
+                self._end(event)
                 return
-            self._enter(self._left.popleft())
+            self._say(stage.to)
+            self._report(event)
 
-    def _arrive(self) -> None:
-        self._enter(self._left.popleft())
-        self.step()
-
-    def _enter(self, stage: Stage) -> None:
-        unlucky = stage.failure_rate > 0 and self._pace.chance.random() < stage.failure_rate
-        match stage.to:
-            case "running":
-                self._run(unlucky)
-            case "ready":
-                self._be_ready(unlucky)
-            case "completed":
-                self._complete(unlucky)
-
-    def _run(self, unlucky: bool) -> None:
-        image = self._work.container["image"]
-        if unlucky or self._failure == "ImagePullBackOff":
-            self._end(PullFailed(f'failed to pull image "{image}": not found (simulated)'))
-            return
-        self._say(f"started from {image}")
-        self._report(Running())
-
-    def _be_ready(self, unlucky: bool) -> None:
-        if failed := self._failed(unlucky):
-            self._end(failed)
-        else:
-            self._say("ready")
-            self._report(Running(ready=True))
-
-    def _complete(self, unlucky: bool) -> None:
-        self._end(self._failed(unlucky) or Exited(0, "Completed", result(self._work)))
+    def _reached(self, stage: Stage, unlucky: bool) -> NotStarted | Running | Exited:
+        if stage.to == "running":
+            if not unlucky and self._failure != "ImagePullBackOff":
+                return Running()
+            image = self._work.container["image"]
+            return NotStarted("ErrImagePull", f'failed to pull image "{image}": not found (simulated)')
+        return self._failed(unlucky) or (self._result if stage.to == "completed" else Running(ready=True))
 
     def _failed(self, unlucky: bool) -> Exited | None:
-        match self._failure.partition(":"):
-            case ("OOMKilled", _, _):
-                return Exited(137, "OOMKilled")
-            case ("Error", _, code):
-                return Exited(int(code or 1), "Error", f"failed as asked, exit {code or 1} (simulated)")
-            case ("CrashLoopBackOff", _, _):
-                return Exited(1, "Error", "crashed as asked (simulated)")
-        return Exited(1, "Error", "bad luck (simulated)") if unlucky else None
+        asked, _, code = self._failure.partition(":")
+        if asked == "Error":
+            return Exited(int(code or 1), "Error", f"failed as asked, exit {code or 1} (simulated)")
+        return FAILURES.get(asked) or (Exited(1, "Error", "bad luck (simulated)") if unlucky else None)
 
-    def _end(self, event: PullFailed | Exited) -> None:
-        if self._ended:
-            return
-        self._ended = True
-        if self._timer:
-            self._timer.cancel()
-        self._say(f"ended: {event}")
-        self._report(event)
+    def _end(self, event: NotStarted | Exited) -> None:
+        if not self._ended:
+            self._ended = True
+            self._say(f"ended: {event}")
+            self.log.end(self._pace.now())
+            self._report(event)
 
     def _say(self, line: str) -> None:
-        self._lines.append(f"{self._pace.stamp()} {self._work.container['name']}: {line}")
+        self.log.write(self._pace.now(), f"{self._work.container['name']}: {line}\n".encode())
 
     def stop(self, grace_seconds: float) -> None:
-        self._end(STOPPED)
+        self._task.cancel()
+        self._end(Exited(0, "Completed"))
 
-    def logs(self) -> str:
-        return "".join(line + "\n" for line in self._lines)
+
+def _artifact(work: Work) -> str:
+    """The termination message; empty for containers that tune nothing."""
+    file = mounted(work).get(environment(work).get("RECONCILER_SETTINGS", ""))
+    text = file.data if file else b""
+    try:
+        image = json.loads(text)["output"]["image"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    digest = "sha256:" + hashlib.sha256(text).hexdigest()
+    loss = round(1 + int(digest[7:9], 16) / 256, 4)
+    artifact = {"image": image, "digest": digest, "simulated": True}
+    return json.dumps({"artifact": artifact, "metrics": {"steps": 10, "trainLoss": loss}})

@@ -6,6 +6,8 @@ import json
 import pytest
 from plugins.kubectl import kubectl_for
 
+from reconciler.dev.logs import Log
+
 from .client import CRDS, config_map, definition, deployment, pod, workspace
 
 
@@ -84,8 +86,10 @@ async def test_a_watch_follows(kubectl, api):
 
 
 async def test_describe_logs_and_versions_work(kubectl, apiserver, api):
-    async def read(namespace, name, container):
-        return "hello\n"
+    def read(namespace, name, container, previous):
+        log = Log()
+        log.write(0, b"hello\n")
+        return log
 
     apiserver.log_source = read
     _, made = await api.create("/api/v1/namespaces/default/pods", pod())

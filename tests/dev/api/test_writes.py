@@ -2,6 +2,9 @@
 
 import pytest
 
+from reconciler.dev.logs import Log
+from reconciler.errors import NotFound
+
 from .client import APPS, CORE, JSON_PATCH, KAITO, STRATEGIC, config_map, deployment, pod, workspace
 
 MAPS = f"{CORE}/configmaps"
@@ -328,31 +331,29 @@ async def test_logs_come_from_the_source_that_is_plugged_in(api, apiserver):
     await api.create(f"{CORE}/pods", pod())
     assert (await api.get(f"{CORE}/pods/worker/log"))[0] == 501
 
-    async def read(namespace, name, container):
-        return f"{namespace}\n{name}\n{container}\n"
+    def read(namespace, name, container, previous):
+        if previous:
+            raise NotFound("no earlier run")
+        log = Log()
+        log.write(0, f"{namespace}\n{name}\n{container}\n".encode())
+        return log
 
     apiserver.log_source = read
     async with api.session.get(f"{CORE}/pods/worker/log", params={"tailLines": "2"}) as response:
         assert await response.text() == "worker\nmain\n"
     status, refused = await api.get(f"{CORE}/pods/worker/log", previous="true")
-    assert (status, refused["message"]) == (
-        400,
-        'previous terminated container "main" in pod "worker" not found',
-    )
+    assert (status, refused["message"]) == (400, "no earlier run")
 
 
-async def test_logs_are_followed_until_the_pod_is_done(api, apiserver):
+async def test_logs_are_followed_until_the_container_ends(api, apiserver):
     await api.create(f"{CORE}/pods", pod())
-    said = ["one\n"]
-
-    async def read(*_):
-        return "".join(said)
-
-    apiserver.log_source = read
+    log = Log()
+    log.write(0, b"one\n")
+    apiserver.log_source = lambda *_: log
     async with api.session.get(f"{CORE}/pods/worker/log", params={"follow": "true"}) as response:
         assert await response.content.readline() == b"one\n"
-        said.append("two\n")
+        log.write(0, b"two\n")
         assert await response.content.readline() == b"two\n"
-        await api.patch(f"{CORE}/pods/worker/status", {"status": {"phase": "Succeeded"}})
-        said.append("last\n")
+        log.write(0, b"last\n")
+        log.end(0)
         assert await response.content.read() == b"last\n"
