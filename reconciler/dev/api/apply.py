@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from reconciler.dev.api.errors import ApiError, cause
+from reconciler.dev.api.errors import ApiError, Cause, cause
 from reconciler.dev.api.fieldsets import (
     FieldSet,
     changes,
@@ -19,7 +19,6 @@ from reconciler.dev.api.fieldsets import (
     fields_of,
     intersection,
     is_granular,
-    item_key,
     keyed,
     named_as_members,
     paths,
@@ -32,20 +31,18 @@ Object = dict[str, Any]
 KUBECTL = "kubectl"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 BY_VALUE = ("metadata", "spec", "status", "template", "strategy", "updateStrategy", "resources", "containers")
+STRIPPED = ("name", "namespace", "uid", "selfLink", "creationTimestamp", "generation", "managedFields")
 NOT_OWNED: FieldSet = {
     "f:apiVersion": {},
     "f:kind": {},
-    "f:metadata": {
-        ".": {},
-        **{f"f:{name}": {} for name in ("name", "namespace", "uid", "selfLink", "creationTimestamp")},
-        **{f"f:{name}": {} for name in ("generation", "managedFields", "resourceVersion", "clusterName")},
-    },
+    "f:metadata": {f"f:{name}": {} for name in (*STRIPPED, "resourceVersion", "clusterName")} | {".": {}},
 }
+IDENTITY = ("manager", "operation", "apiVersion", "subresource", "time")
 
 
 @dataclass(frozen=True)
 class Writer:
-    """Who writes, how and when: the identity of a `managedFields` entry."""
+    """Who writes, how and when: the head of a `managedFields` entry, as `IDENTITY` names it there."""
 
     manager: str
     operation: str
@@ -53,10 +50,10 @@ class Writer:
     subresource: str
     time: str
 
-    def same_as(self, other: "Writer") -> bool:
-        mine = (self.manager, self.operation, self.subresource)
-        theirs = (other.manager, other.operation, other.subresource)
-        return mine == theirs and (self.operation == "Apply" or self.api_version == other.api_version)
+    @property
+    def identity(self) -> tuple[str, ...]:
+        version = "" if self.operation == "Apply" else self.api_version
+        return self.manager, self.operation, self.subresource, version
 
     def __str__(self) -> str:
         text = f'"{self.manager}"'
@@ -74,36 +71,17 @@ class Entry:
 
 
 def entries_of(obj: Mapping[str, Any]) -> list[Entry]:
-    found = filter(None, obj.get("metadata", {}).get("managedFields") or ())
-    return [Entry(_writer_of(item), item.get("fieldsV1") or {}) for item in found]
-
-
-def _writer_of(item: Mapping[str, str]) -> Writer:
-    manager, operation = item.get("manager", ""), item.get("operation", "Update")
-    rest = (item.get(name, "") for name in ("apiVersion", "subresource", "time"))
-    return Writer(manager, operation, *rest)
+    given = filter(None, obj.get("metadata", {}).get("managedFields") or ())
+    return [Entry(Writer(*(e.get(k, "") for k in IDENTITY)), e.get("fieldsV1") or {}) for e in given]
 
 
 def rendered(entries: list[Entry]) -> list[Object]:
-    return [_rendered(entry) for entry in sorted(entries, key=_order)]
-
-
-def _order(entry: Entry) -> tuple[str, ...]:
-    by = entry.writer
-    return by.operation, by.time, by.manager, by.api_version, by.subresource
-
-
-def _rendered(entry: Entry) -> Object:
-    by = entry.writer
-    item = {
-        "manager": by.manager,
-        "operation": by.operation,
-        "apiVersion": by.api_version,
-        "time": by.time,
-        "fieldsType": "FieldsV1",
-        "fieldsV1": entry.fields,
-    }
-    return {**item, "subresource": by.subresource} if by.subresource else item
+    found = []
+    for entry in sorted(entries, key=lambda e: (e.writer.operation, e.writer.time, e.writer.manager)):
+        told = zip(IDENTITY, dataclasses.astuple(entry.writer), strict=True)
+        head = {name: value for name, value in told if value}
+        found.append({**head, "fieldsType": "FieldsV1", "fieldsV1": entry.fields})
+    return found
 
 
 def after_update(live: Object, new: Object, kind: Type, entries: list[Entry], by: Writer) -> list[Entry]:
@@ -113,48 +91,37 @@ def after_update(live: Object, new: Object, kind: Type, entries: list[Entry], by
     """
     if live and not entries:
         return []
-    changed, removed = _owned_changes(live or blank(kind), new, kind)
-    own = next((e for e in entries if e.writer.same_as(by)), Entry(by, {}))
-    kept = _released([e for e in entries if e is not own], changed, removed)
-    return _with(kept, own, difference(union(own.fields, changed), removed), by)
-
-
-def blank(kind: Type) -> Object:
-    """What a typed server takes an object that is not there for: the structs that are part of it by value."""
-    if "x-kubernetes-group-version-kind" not in kind.node:
-        return {}
-    return _blank(kind)
+    if not live and "x-kubernetes-group-version-kind" in kind.node:
+        live = _blank(kind)
+    changed, removed = _owned_changes(live, new, kind)
+    own, others = _parted(entries, by)
+    return _owners(own, others, difference(union(own.fields, changed), removed), by, union(changed, removed))
 
 
 def _blank(kind: Type) -> Object:
-    known = [(name, below) for name, below in kind.fields.items() if name in BY_VALUE]
+    """What a typed server takes an object that is not there for: the structs that are part of it by value."""
+    known = ((name, kind.fields[name]) for name in BY_VALUE if name in kind.fields)
     return {name: [] if below.shape == "list" else _blank(below) for name, below in known}
 
 
 def _owned_changes(live: Object, new: Object, kind: Type) -> tuple[FieldSet, FieldSet]:
-    changed, removed = changes(_unmanaged(live), _unmanaged(new), kind)
+    changed, removed = changes(live, new, kind)
     return difference(changed, NOT_OWNED), difference(removed, NOT_OWNED)
 
 
-def _unmanaged(obj: Object) -> Object:
-    if "managedFields" not in obj.get("metadata", {}):
-        return obj
-    return {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k != "managedFields"}}
+def _parted(entries: list[Entry], by: Writer) -> tuple[Entry, list[Entry]]:
+    """The writer's own entry, and the others."""
+    own = next((e for e in entries if e.writer.identity == by.identity), Entry(by, {}))
+    return own, [e for e in entries if e is not own]
 
 
-def _released(entries: list[Entry], changed: FieldSet, removed: FieldSet) -> list[Entry]:
-    if not changed and not removed:
-        return entries
-    left = [Entry(e.writer, difference(difference(e.fields, changed), removed)) for e in entries]
-    return [entry for entry in left if entry.fields]
-
-
-def _with(others: list[Entry], own: Entry, fields: FieldSet, by: Writer) -> list[Entry]:
-    if not fields:
-        return others
+def _owners(own: Entry, others: list[Entry], fields: FieldSet, by: Writer, taken: FieldSet) -> list[Entry]:
+    """Entries once the writer owns `fields`, and the others no longer what was `taken` from them."""
+    if taken:
+        others = [Entry(e.writer, difference(e.fields, taken)) for e in others]
     if fields == own.fields:
         by = dataclasses.replace(own.writer, api_version=by.api_version)
-    return [*others, Entry(by, fields)]
+    return [entry for entry in (*others, Entry(by, fields)) if entry.fields]
 
 
 def apply(live: Object, config: Object, kind: Type, by: Writer, *, force: bool) -> tuple[Object, list[Entry]]:
@@ -163,12 +130,10 @@ def apply(live: Object, config: Object, kind: Type, by: Writer, *, force: bool) 
     The object is `live` itself where nothing changed.
     """
     entries = entries_of(live)
-    given, live = live, _unmanaged(live)
     if live and not entries:
         before = dataclasses.replace(by, manager="before-first-apply", operation="Update")
-        entries = _with([], Entry(before, {}), _owned_changes(blank(kind), live, kind)[0], before)
-    own = next((e for e in entries if e.writer.same_as(by)), Entry(by, {}))
-    others = [entry for entry in entries if entry is not own]
+        entries = after_update({}, live, kind, [], before)
+    own, others = _parted(entries, by)
     declared = fields_of(config, kind)
     merged = _merge(live, config, kind)
     if own.fields and difference(own.fields, declared):
@@ -179,8 +144,8 @@ def apply(live: Object, config: Object, kind: Type, by: Writer, *, force: bool) 
         _refuse_conflicts(others, changed, adopted)
     if by.manager == KUBECTL and _annotation(merged):
         merged = _with_last_applied(merged, config)
-    owners = _with(_released(others, changed, removed), own, difference(declared, NOT_OWNED), by)
-    return given if merged == live else merged, owners
+    owners = _owners(own, others, difference(declared, NOT_OWNED), by, union(changed, removed))
+    return live if merged == live else merged, owners
 
 
 def _claimed(others: list[Entry], declared: FieldSet) -> FieldSet:
@@ -206,14 +171,12 @@ def _named(value: Object, kind: Type) -> FieldSet:
 
 
 def _merge(live: Any, config: Any, kind: Type) -> Any:
-    if config is None:
-        return live if live and is_granular(live, kind) else None
-    if not is_granular(config, kind) or not is_granular(live, kind):
+    if config is None and live and is_granular(live, kind):
+        return live
+    if type(live) is not type(config) or not is_granular(config, kind):
         return config
     if isinstance(config, list):
-        return _merged_items(live, config, kind) if isinstance(live, list) else config
-    if not isinstance(live, dict):
-        return config
+        return _merged_items(live, config, kind)
     merged = dict(live)
     for name, value in config.items():
         merged[name] = _merge(live[name], value, kind.child(name) or ANY) if name in live else value
@@ -222,27 +185,22 @@ def _merge(live: Any, config: Any, kind: Type) -> Any:
 
 def _merged_items(live: list[Any], config: list[Any], kind: Type) -> list[Any]:
     """Items of both in `config`'s order, those only in `live` where they stand among their neighbours."""
-    before, after = [(item_key(item, kind), item) for item in live], keyed(config, kind)
-    known = dict(before)
-    shared = [key for key in after if key in known]
-    waiting, done, result = list(after), set(), []
+    before, after = keyed(live, kind), keyed(config, kind)
+    waiting, shared = list(after), [key for key in after if key in before]
+    result: list[Any] = []
 
-    def take(key: str) -> None:
-        done.add(key)
-        result.append(_merge(known[key], after[key], kind.item) if key in known else after[key])
-        if shared and shared[0] == key:
-            shared.pop(0)
-
-    for key, item in before:
-        if key not in after:
+    def take(count: int) -> None:
+        for key in waiting[:count]:
+            item = _merge(before[key], after[key], kind.item) if key in before else after[key]
             result.append(item)
-            continue
-        if key in done or (shared and shared[0] != key):
-            continue
-        while waiting and key not in done:
-            take(waiting.pop(0))
-    for key in waiting:
-        take(key)
+        del waiting[:count]
+
+    for key, item in before.items():
+        if key not in after:
+            result.extend(item if isinstance(item, tuple) else (item,))
+        elif key == shared[0]:
+            take(waiting.index(shared.pop(0)) + 1)
+    take(len(waiting))
     return result
 
 
@@ -263,34 +221,24 @@ def _last_applied(live: Object, kind: Type, by: Writer) -> set[str]:
 
 def _with_last_applied(merged: Object, config: Object) -> Object:
     """Keep kubectl's annotation in step, so that a later client-side apply knows what was applied."""
-    head = config["metadata"]
-    told = {**config, "metadata": {**head, "annotations": {**(head.get("annotations") or {})}}}
-    told["metadata"]["annotations"].pop(LAST_APPLIED, None)
-    if not told["metadata"]["annotations"]:
-        del told["metadata"]["annotations"]
+    told = orjson.loads(orjson.dumps(config))
+    (told["metadata"].get("annotations") or {}).pop(LAST_APPLIED, None)
     text = orjson.dumps(told, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE).decode()
     annotations = {**merged["metadata"]["annotations"], LAST_APPLIED: text}
     return {**merged, "metadata": {**merged["metadata"], "annotations": annotations}}
 
 
 def _refuse_conflicts(others: list[Entry], changed: FieldSet, adopted: set[str]) -> None:
-    found = [(e.writer, path) for e in others for path in paths(intersection(e.fields, changed))]
-    found = [(by, path) for by, path in found if path not in adopted]
-    if not found:
-        return
-    causes = [cause("FieldManagerConflict", path, f"conflict with {by}") for by, path in found]
-    raise ApiError(409, _conflict_text(found), causes=causes)
-
-
-def _conflict_text(found: list[tuple[Writer, str]]) -> str:
-    if len(found) == 1:
-        by, path = found[0]
-        return f"Apply failed with 1 conflict: conflict with {by}: {path}"
-    lines = [f"Apply failed with {len(found)} conflicts:"]
-    seen = ""
-    for by, path in found:
-        if str(by) != seen:
-            seen = str(by)
-            lines.append(f"conflicts with {seen}:")
-        lines.append(f"- {path}")
-    return f"{lines[0]} " + "\n".join(lines[1:])
+    causes: list[Cause] = []
+    told: dict[str, list[str]] = {}
+    for entry in others if changed else ():
+        for path in paths(intersection(entry.fields, changed)):
+            if path not in adopted:
+                causes.append(cause("FieldManagerConflict", path, f"conflict with {entry.writer}"))
+                told.setdefault(f"conflicts with {entry.writer}:", []).append(f"- {path}")
+    if len(causes) == 1:
+        text = f"Apply failed with 1 conflict: {causes[0]['message']}: {causes[0]['field']}"
+        raise ApiError(409, text, causes=causes)
+    if causes:
+        lines = [line for by in sorted(told) for line in (by, *told[by])]
+        raise ApiError(409, f"Apply failed with {len(causes)} conflicts: " + "\n".join(lines), causes=causes)

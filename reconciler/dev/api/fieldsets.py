@@ -60,15 +60,7 @@ def difference(a: FieldSet, b: FieldSet) -> FieldSet:
 
 
 def intersection(a: FieldSet, b: FieldSet) -> FieldSet:
-    result: FieldSet = {}
-    for key, left in a.items():
-        right = b.get(key)
-        if right is not None:
-            member = is_member(left) and is_member(right)
-            node = _node(member, intersection(inner(left), inner(right)))
-            if node is not None:
-                result[key] = node
-    return result
+    return difference(a, difference(a, b))
 
 
 def paths(fields: FieldSet, prefix: str = "") -> Iterator[str]:
