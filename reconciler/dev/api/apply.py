@@ -7,28 +7,17 @@ too; a changed field leaves its other owners; a conflict is a changed field that
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import orjson
 
+from reconciler.dev.api import fieldsets as sets
 from reconciler.dev.api.errors import ApiError, Cause, cause
-from reconciler.dev.api.fieldsets import (
-    FieldSet,
-    changes,
-    difference,
-    fields_of,
-    intersection,
-    is_granular,
-    keyed,
-    named_as_members,
-    paths,
-    union,
-    without,
-)
+from reconciler.dev.api.fieldsets import FieldSet
 from reconciler.dev.api.schema import ANY, Type
 
 Object = dict[str, Any]
-KUBECTL = "kubectl"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 BY_VALUE = ("metadata", "spec", "status", "template", "strategy", "updateStrategy", "resources", "containers")
 STRIPPED = ("name", "namespace", "uid", "selfLink", "creationTimestamp", "generation", "managedFields")
@@ -38,6 +27,7 @@ NOT_OWNED: FieldSet = {
     "f:metadata": {f"f:{name}": {} for name in (*STRIPPED, "resourceVersion", "clusterName")} | {".": {}},
 }
 IDENTITY = ("manager", "operation", "apiVersion", "subresource", "time")
+ORDER = ("operation", "time", "manager", "apiVersion", "subresource")
 
 
 @dataclass(frozen=True)
@@ -56,12 +46,9 @@ class Writer:
         return self.manager, self.operation, self.subresource, version
 
     def __str__(self) -> str:
-        text = f'"{self.manager}"'
-        if self.subresource:
-            text += f' with subresource "{self.subresource}"'
-        if self.operation == "Update":
-            text += f" using {self.api_version} at {self.time}"
-        return text
+        below = f' with subresource "{self.subresource}"' if self.subresource else ""
+        since = f" using {self.api_version} at {self.time}" if self.operation == "Update" else ""
+        return f'"{self.manager}"{below}{since}'
 
 
 @dataclass(frozen=True)
@@ -77,11 +64,11 @@ def entries_of(obj: Mapping[str, Any]) -> list[Entry]:
 
 def rendered(entries: list[Entry]) -> list[Object]:
     found = []
-    for entry in sorted(entries, key=lambda e: (e.writer.operation, e.writer.time, e.writer.manager)):
+    for entry in entries:
         told = zip(IDENTITY, dataclasses.astuple(entry.writer), strict=True)
         head = {name: value for name, value in told if value}
         found.append({**head, "fieldsType": "FieldsV1", "fieldsV1": entry.fields})
-    return found
+    return sorted(found, key=lambda head: [head.get(name, "") for name in ORDER])
 
 
 def after_update(live: Object, new: Object, kind: Type, entries: list[Entry], by: Writer) -> list[Entry]:
@@ -95,7 +82,8 @@ def after_update(live: Object, new: Object, kind: Type, entries: list[Entry], by
         live = _blank(kind)
     changed, removed = _owned_changes(live, new, kind)
     own, others = _parted(entries, by)
-    return _owners(own, others, difference(union(own.fields, changed), removed), by, union(changed, removed))
+    fields = sets.difference(sets.union(own.fields, changed), removed)
+    return _owners(own, others, fields, by, sets.union(changed, removed))
 
 
 def _blank(kind: Type) -> Object:
@@ -105,12 +93,11 @@ def _blank(kind: Type) -> Object:
 
 
 def _owned_changes(live: Object, new: Object, kind: Type) -> tuple[FieldSet, FieldSet]:
-    changed, removed = changes(live, new, kind)
-    return difference(changed, NOT_OWNED), difference(removed, NOT_OWNED)
+    changed, removed = sets.changes(live, new, kind)
+    return sets.difference(changed, NOT_OWNED), sets.difference(removed, NOT_OWNED)
 
 
 def _parted(entries: list[Entry], by: Writer) -> tuple[Entry, list[Entry]]:
-    """The writer's own entry, and the others."""
     own = next((e for e in entries if e.writer.identity == by.identity), Entry(by, {}))
     return own, [e for e in entries if e is not own]
 
@@ -118,7 +105,7 @@ def _parted(entries: list[Entry], by: Writer) -> tuple[Entry, list[Entry]]:
 def _owners(own: Entry, others: list[Entry], fields: FieldSet, by: Writer, taken: FieldSet) -> list[Entry]:
     """Entries once the writer owns `fields`, and the others no longer what was `taken` from them."""
     if taken:
-        others = [Entry(e.writer, difference(e.fields, taken)) for e in others]
+        others = [Entry(e.writer, sets.difference(e.fields, taken)) for e in others]
     if fields == own.fields:
         by = dataclasses.replace(own.writer, api_version=by.api_version)
     return [entry for entry in (*others, Entry(by, fields)) if entry.fields]
@@ -134,46 +121,40 @@ def apply(live: Object, config: Object, kind: Type, by: Writer, *, force: bool) 
         before = dataclasses.replace(by, manager="before-first-apply", operation="Update")
         entries = after_update({}, live, kind, [], before)
     own, others = _parted(entries, by)
-    declared = fields_of(config, kind)
+    declared = sets.fields_of(config, kind)
     merged = _merge(live, config, kind)
-    if own.fields and difference(own.fields, declared):
-        merged = _pruned(merged, own.fields, _claimed(others, declared), kind)
+    if own.fields and sets.difference(own.fields, declared):
+        merged = _pruned(merged, own.fields, reduce(sets.union, (e.fields for e in others), declared), kind)
     changed, removed = _owned_changes(live, merged, kind)
+    told = (merged["metadata"].get("annotations") or {}).get(LAST_APPLIED) if by.manager == "kubectl" else ""
     if not force:
-        adopted = _last_applied(live, kind, by) if by.manager == KUBECTL else set()
-        _refuse_conflicts(others, changed, adopted)
-    if by.manager == KUBECTL and _annotation(merged):
+        _refuse_conflicts(others, changed, _adopted(told, live, kind, by) if told else set())
+    if told:
         merged = _with_last_applied(merged, config)
-    owners = _owners(own, others, difference(declared, NOT_OWNED), by, union(changed, removed))
+    owners = _owners(own, others, sets.difference(declared, NOT_OWNED), by, sets.union(changed, removed))
     return live if merged == live else merged, owners
-
-
-def _claimed(others: list[Entry], declared: FieldSet) -> FieldSet:
-    for entry in others:
-        declared = union(declared, entry.fields)
-    return declared
 
 
 def _pruned(merged: Object, last: FieldSet, managed: FieldSet, kind: Type) -> Object:
     """`merged` less what only `last` claimed, keeping what is `managed` and what `last` never owned."""
-    last = named_as_members(last, kind)
+    last = sets.named_as_members(last, kind)
     everything = _named(merged, kind)
-    first = without(merged, last, kind)
-    kept = union(_named(first, kind), named_as_members(managed, kind))
-    second = without(merged, difference(everything, kept), kind)
-    gone = intersection(difference(everything, _named(second, kind)), last)
-    left: Object = without(merged, gone, kind)
+    first = sets.without(merged, last, kind)
+    kept = sets.union(_named(first, kind), sets.named_as_members(managed, kind))
+    second = sets.without(merged, sets.difference(everything, kept), kind)
+    gone = sets.intersection(sets.difference(everything, _named(second, kind)), last)
+    left: Object = sets.without(merged, gone, kind)
     return left
 
 
 def _named(value: Object, kind: Type) -> FieldSet:
-    return named_as_members(fields_of(value, kind), kind)
+    return sets.named_as_members(sets.fields_of(value, kind), kind)
 
 
 def _merge(live: Any, config: Any, kind: Type) -> Any:
-    if config is None and live and is_granular(live, kind):
+    if config is None and live and sets.is_granular(live, kind):
         return live
-    if type(live) is not type(config) or not is_granular(config, kind):
+    if type(live) is not type(config) or not sets.is_granular(config, kind):
         return config
     if isinstance(config, list):
         return _merged_items(live, config, kind)
@@ -185,7 +166,7 @@ def _merge(live: Any, config: Any, kind: Type) -> Any:
 
 def _merged_items(live: list[Any], config: list[Any], kind: Type) -> list[Any]:
     """Items of both in `config`'s order, those only in `live` where they stand among their neighbours."""
-    before, after = keyed(live, kind), keyed(config, kind)
+    before, after = sets.keyed(live, kind), sets.keyed(config, kind)
     waiting, shared = list(after), [key for key in after if key in before]
     result: list[Any] = []
 
@@ -197,26 +178,23 @@ def _merged_items(live: list[Any], config: list[Any], kind: Type) -> list[Any]:
 
     for key, item in before.items():
         if key not in after:
-            result.extend(item if isinstance(item, tuple) else (item,))
+            result += sets.items_of([item])
         elif key == shared[0]:
             take(waiting.index(shared.pop(0)) + 1)
     take(len(waiting))
     return result
 
 
-def _annotation(obj: Object) -> str:
-    found: str = (obj.get("metadata", {}).get("annotations") or {}).get(LAST_APPLIED, "")
-    return found
-
-
-def _last_applied(live: Object, kind: Type, by: Writer) -> set[str]:
+def _adopted(told: str, live: Object, kind: Type, by: Writer) -> set[str]:
     """What kubectl's last client-side apply declared and still holds: its server-side apply may take that."""
-    text = _annotation(live)
-    last = orjson.loads(text) if text else {}
-    if last.get("apiVersion") != by.api_version:
+    try:
+        last = orjson.loads(told)
+    except orjson.JSONDecodeError:
         return set()
-    changed, removed = changes(last, live, kind)
-    return set(paths(difference(difference(fields_of(last, kind), changed), removed)))
+    if not isinstance(last, dict) or last.get("apiVersion") != by.api_version:
+        return set()
+    changed, removed = sets.changes(last, live, kind)
+    return set(sets.paths(sets.difference(sets.difference(sets.fields_of(last, kind), changed), removed)))
 
 
 def _with_last_applied(merged: Object, config: Object) -> Object:
@@ -232,7 +210,7 @@ def _refuse_conflicts(others: list[Entry], changed: FieldSet, adopted: set[str])
     causes: list[Cause] = []
     told: dict[str, list[str]] = {}
     for entry in others if changed else ():
-        for path in paths(intersection(entry.fields, changed)):
+        for path in sets.paths(sets.intersection(entry.fields, changed)):
             if path not in adopted:
                 causes.append(cause("FieldManagerConflict", path, f"conflict with {entry.writer}"))
                 told.setdefault(f"conflicts with {entry.writer}:", []).append(f"- {path}")

@@ -4,7 +4,8 @@ A set is a nested dict from path element (`f:name`, `k:{"name":"x"}`, `v:1`) to 
 set itself when its value is empty or holds `.`. The rules are those of structured-merge-diff.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -35,7 +36,7 @@ def union(a: FieldSet, b: FieldSet) -> FieldSet:
     joined = dict(a)
     for key, right in b.items():
         left = a.get(key)
-        if left is None or key == MEMBER:
+        if left is None:
             joined[key] = right
         elif left != right:
             member = is_member(left) or is_member(right)
@@ -65,12 +66,13 @@ def intersection(a: FieldSet, b: FieldSet) -> FieldSet:
 
 def paths(fields: FieldSet, prefix: str = "") -> Iterator[str]:
     """Every member as text, `.spec.containers[name="web"].image`; those of a level come before any below."""
-    named = [(prefix + text_of(key), node) for key, node in sorted(fields.items()) if key != MEMBER]
+    named = [(prefix + text_of(key), node) for key, node in sorted(fields.items())]
     yield from (path for path, node in named if is_member(node))
     for path, node in named:
-        yield from paths(node, path)
+        yield from paths(inner(node), path)
 
 
+@lru_cache(maxsize=4096)
 def text_of(element: str) -> str:
     kind, _, value = element.partition(":")
     if kind == "f":
@@ -85,12 +87,11 @@ def item_key(item: Any, kind: Type) -> str:
     """The path element of one item of a set or map list."""
     if not kind.keys:
         return "v:" + orjson.dumps(item).decode()
-    found = {}
-    for key in kind.keys if isinstance(item, dict) else ():
-        if key in item:
-            found[key] = item[key]
-        elif (known := kind.item.fields.get(key)) and "default" in known.node:
-            found[key] = known.node["default"]
+    given = item if isinstance(item, dict) else {}
+    found = {key: given[key] for key in kind.keys if key in given}
+    if len(found) < len(kind.keys) and given:
+        known = kind.item.defaults
+        found |= {key: known[key] for key in kind.keys if key in known and key not in given}
     return "k:" + orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
 
 
@@ -105,6 +106,11 @@ def keyed(items: Sequence[Any], kind: Type) -> dict[str, Any]:
         else:
             found[key] = item
     return found
+
+
+def items_of(found: Iterable[Any]) -> list[Any]:
+    """The items that `keyed` told apart, those of one key one by one again."""
+    return [item for value in found for item in (value if isinstance(value, tuple) else (value,))]
 
 
 def is_granular(value: Any, kind: Type) -> bool:
@@ -179,32 +185,24 @@ def named_as_members(fields: FieldSet, kind: Type) -> FieldSet:
     """`fields` with every declared struct field on the way to a member made a member too."""
     result: FieldSet = {}
     for key, node in fields.items():
-        if not node:
-            result[key] = node
-            continue
-        name = key[2:]
-        below = (kind.child(name) or ANY) if key.startswith("f:") else kind.item
-        member = MEMBER in node or (key.startswith("f:") and name in kind.fields)
+        named = key.startswith("f:")
+        below = (kind.child(key[2:]) or ANY) if named else kind.item
+        member = is_member(node) or (named and key[2:] in kind.fields)
         result[key] = _node(member, named_as_members(inner(node), below)) or {}
     return result
 
 
 def without(value: Any, fields: FieldSet, kind: Type) -> Any:
     """`value` less the map entries and list items that `fields` names; what this empties stays, empty."""
-    if isinstance(value, dict):
-        kept = {}
-        for name, child in value.items():
-            node = fields.get("f:" + name)
-            if node is None:
-                kept[name] = child
-            elif not is_member(node):
-                kept[name] = without(child, node, kind.child(name) or ANY)
-        return kept
     if not is_granular(value, kind):
         return value
-    nodes = [(item, fields.get(item_key(item, kind))) for item in value]
-    return [
-        item if node is None else without(item, node, kind.item)
-        for item, node in nodes
-        if node is None or not is_member(node)
-    ]
+    kept = {}
+    for key, child, below in parts(value, kind):
+        node = fields.get(key)
+        if node is None or not is_member(node):
+            kept[key] = child if node is None else without(child, node, below)
+    return (
+        {key[2:]: child for key, child in kept.items()}
+        if isinstance(value, dict)
+        else items_of(kept.values())
+    )

@@ -1,7 +1,4 @@
-"""The three patch formats besides apply: RFC 7386 merge, RFC 6902 JSON patch and strategic merge.
-
-Where a real server departs from the RFCs, so does this.
-"""
+"""The patch formats besides apply: RFC 7386 merge, RFC 6902 JSON and strategic merge, as servers do them."""
 
 import copy
 from collections.abc import Mapping
@@ -93,11 +90,12 @@ def _add(parent: Any, key: Any, value: Any) -> None:
 
 
 def strategic_patch(target: Mapping[str, Any], patch: Mapping[str, Any], kind: Type) -> dict[str, Any]:
-    """Raises 400 or 500, as a real server does, for directives that contradict the rest of the patch."""
-    if "$patch" in patch:
-        return _directed(patch)
-    result = _retained(target, patch) if "$retainKeys" in patch else dict(target)
+    """Raises 500, as a real server does, for lists that lack their keys or contradict their order."""
     said = {key: value for key, value in patch.items() if not key.startswith("$")}
+    if patch.get("$patch") in ("replace", "delete"):
+        return said if patch["$patch"] == "replace" else {}
+    retained = patch.get("$retainKeys", target)
+    result = {key: value for key, value in target.items() if key in retained}
     for key, value in said.items():
         if value is None:
             result.pop(key, None)
@@ -111,19 +109,6 @@ def strategic_patch(target: Mapping[str, Any], patch: Mapping[str, Any], kind: T
         elif key.startswith(ORDER) and name in result and name not in said:
             result[name] = _merged_list(result[name], [], kind.child(name) or ANY, value)
     return result
-
-
-def _directed(patch: Mapping[str, Any]) -> dict[str, Any]:
-    if patch["$patch"] not in ("replace", "delete"):
-        raise ApiError(500, f"unknown patch type found: {patch['$patch']}", reason="")
-    return {k: v for k, v in patch.items() if k != "$patch"} if patch["$patch"] == "replace" else {}
-
-
-def _retained(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    retained = patch["$retainKeys"]
-    if any(v is not None and not k.startswith("$") and k not in retained for k, v in patch.items()):
-        raise ApiError(400, "invalid patch format of retainKeys")
-    return {k: v for k, v in target.items() if k in retained}
 
 
 def _strategic_value(old: Any, value: Any, kind: Type, order: Any) -> Any:
@@ -148,8 +133,8 @@ def _taken(value: Any) -> Any:
 def _merged_list(old: list[Any], items: list[Any], kind: Type, order: Any) -> list[Any]:
     key = kind.node.get("x-kubernetes-patch-merge-key")
     if key is None:
-        return _ordered(list(dict.fromkeys([*old, *items])), items if order is None else order, old)
-    if any(key not in item and item.get("$patch") != "replace" for item in items):
+        return _ordered(list(dict.fromkeys([*old, *items])), order or items, old)
+    if any(not isinstance(i, dict) or (key not in i and i.get("$patch") != "replace") for i in items):
         raise ApiError(500, f"map: {items} does not contain declared merge key: {key}", reason="")
     plain = [item for item in items if "$patch" not in item]
     names = [item[key] for item in plain]
@@ -165,7 +150,7 @@ def _merged_list(old: list[Any], items: list[Any], kind: Type, order: Any) -> li
             merged.append(_taken(item))
         else:
             merged[at] = strategic_patch(merged[at], item, kind.item)
-    return _ordered(merged, plain if order is None else order, old, key)
+    return _ordered(merged, order or plain, old, key)
 
 
 def _ordered(items: list[Any], wanted: list[Any], live: list[Any], key: str = "") -> list[Any]:

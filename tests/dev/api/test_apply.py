@@ -166,6 +166,15 @@ async def test_status_is_applied_by_its_own_endpoint_under_its_own_entry(kaito):
     assert spec_again["status"] == {"conditions": [ready]}
 
 
+async def test_a_write_without_effect_keeps_the_version_of_what_one_manager_owns_twice(kaito):
+    await kaito.create(SPACES, workspace(), fieldManager="us")
+    ready = {"type": "Ready", "status": "True"}
+    await kaito.patch(f"{SPACES}/falcon/status", {"status": {"conditions": [ready]}}, fieldManager="us")
+    _, before = await kaito.patch(f"{SPACES}/falcon", {"resource": {"count": 2}}, fieldManager="us")
+    _, after = await kaito.patch(f"{SPACES}/falcon", {"resource": {"count": 2}}, fieldManager="us")
+    assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+
+
 async def test_yaml_is_read_too(api):
     text = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {day: 2026-01-01}\n"
     target = f"{MAPS}/settings"
