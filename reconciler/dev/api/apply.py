@@ -19,13 +19,13 @@ from reconciler.dev.api.schema import ANY, Type
 
 Object = dict[str, Any]
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-BY_VALUE = ("metadata", "spec", "status", "template", "strategy", "updateStrategy", "resources", "containers")
-STRIPPED = ("name", "namespace", "uid", "selfLink", "creationTimestamp", "generation", "managedFields")
-NOT_OWNED: FieldSet = {
-    "f:apiVersion": {},
-    "f:kind": {},
-    "f:metadata": {f"f:{name}": {} for name in (*STRIPPED, "resourceVersion", "clusterName")} | {".": {}},
-}
+BY_VALUE = (
+    *("metadata", "spec", "status", "source", "template"),
+    *("strategy", "updateStrategy", "resources", "containers"),
+)
+HEAD = ("name", "namespace", "uid", "creationTimestamp", "generation", "managedFields", "resourceVersion")
+OF_THE_SERVER: FieldSet = {".": {}, **{f"f:{name}": {} for name in HEAD}}
+NOT_OWNED: FieldSet = {"f:apiVersion": {}, "f:kind": {}, "f:metadata": OF_THE_SERVER}
 IDENTITY = ("manager", "operation", "apiVersion", "subresource", "time")
 ORDER = ("operation", "time", "manager", "apiVersion", "subresource")
 

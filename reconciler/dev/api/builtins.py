@@ -46,7 +46,7 @@ ADMITTED = {
 
 
 ALLOCATED = {
-    "pods": {*ADMITTED, "serviceAccount"},
+    "pods": {*ADMITTED, "serviceAccount"} - {"enableServiceLinks"},
     "services": {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"},
     "jobs": {"selector"},
     "namespaces": {"finalizers"},
