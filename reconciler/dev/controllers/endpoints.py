@@ -16,9 +16,7 @@ from reconciler.model.world import Manifest
 
 from .pods import suffixed
 
-SERVICE = "kubernetes.io/service-name"
 OURS = {"endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
-HEADLESS = "service.kubernetes.io/headless"
 Ports = tuple[tuple[str, int, str], ...]
 """Name, number and protocol of each."""
 
@@ -66,16 +64,11 @@ def endpoints_of(service: Manifest, pods: Iterable[Manifest]) -> dict[Ports, lis
 
 
 def _endpoint(service: Manifest, pod: Manifest) -> dict[str, Any]:
-    metadata, serving = pod["metadata"], ready(pod)
-    usable = serving and not deleting(pod)
-    target = {part: metadata[part] for part in ("namespace", "name", "uid")}
+    usable = (ready(pod) and not deleting(pod)) or bool(service["spec"].get("publishNotReadyAddresses"))
+    target = {part: pod["metadata"][part] for part in ("namespace", "name", "uid")}
     return {
         "addresses": [pod["status"]["podIP"]],
-        "conditions": {
-            "ready": usable or bool(service["spec"].get("publishNotReadyAddresses")),
-            "serving": serving,
-            "terminating": deleting(pod),
-        },
+        "conditions": {"ready": usable, "serving": ready(pod), "terminating": deleting(pod)},
         "nodeName": pod["spec"].get("nodeName", ""),
         "targetRef": {"kind": "Pod"} | target,
     }
@@ -104,14 +97,16 @@ def _ports_of(live: Manifest) -> Ports:
 
 def _slice(service: Manifest) -> Manifest:
     metadata = service["metadata"]
-    headless = {HEADLESS: ""} if service["spec"].get("clusterIP") == "None" else {}
+    own = OURS | {"kubernetes.io/service-name": metadata["name"]}
+    if service["spec"].get("clusterIP") == "None":
+        own["service.kubernetes.io/headless"] = ""
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {
             "name": suffixed(metadata["name"]),
             "namespace": metadata["namespace"],
-            "labels": labels_of(service) | OURS | headless | {SERVICE: metadata["name"]},
+            "labels": labels_of(service) | own,
             "ownerReferences": [owner_reference(service)],
         },
         "addressType": "IPv4",

@@ -5,18 +5,17 @@ replaced. Indexed completion, success policies and pod failure policies are not 
 gets a Warning Event and no pods.
 """
 
+from collections import Counter
 from typing import Any
 
 from reconciler.dev.clock import Pace, epoch
-from reconciler.dev.objects import condition, deleting, holds, key_of, phase, ready, stated
+from reconciler.dev.objects import Words, condition, deleting, holds, key_of, phase, ready, stated
 from reconciler.dev.view import View
 from reconciler.model.world import Manifest
 
 from .pods import new_pod, standing, suffixed
 
 LONGEST_RETRY_FACTOR = 36
-Verdict = tuple[str, str, str]
-"""Type, reason and message of a final condition."""
 
 
 class Jobs:
@@ -46,28 +45,28 @@ class Jobs:
         await self._report(job, status, verdict)
 
     def _tally(self, job: Manifest, pods: list[Manifest]) -> dict[str, Any]:
-        before, alive = job.get("status", {}), standing(pods)
+        before, alive, phases = job.get("status", {}), standing(pods), Counter(map(phase, pods))
         since = before.get("startTime") or self._pace.stamp()
         return {
             "startTime": None if job["spec"].get("suspend") else since,
             "active": len(alive),
             "ready": sum(map(ready, alive)),
-            "succeeded": max(_count(pods, "Succeeded"), before.get("succeeded", 0)),
-            "failed": max(_count(pods, "Failed"), before.get("failed", 0)),
+            "succeeded": max(phases["Succeeded"], before.get("succeeded", 0)),
+            "failed": max(phases["Failed"], before.get("failed", 0)),
         }
 
-    def _verdict(self, job: Manifest, pods: list[Manifest], status: dict[str, Any]) -> Verdict | None:
+    def _verdict(self, job: Manifest, pods: list[Manifest], status: dict[str, Any]) -> Words | None:
         spec, limit = job["spec"], int(job["spec"].get("backoffLimit", 6))
         if _left(job, status) == 0 and not (spec.get("completions") is None and status["active"]):
-            return "Complete", "CompletionsReached", "Reached expected number of succeeded pods"
+            return "Complete", "True", "CompletionsReached", "Reached expected number of succeeded pods"
         restarts = sum(map(_restarts, pods))
         if status["failed"] > limit or restarts > limit or 0 < limit == restarts:
-            return "Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit"
+            return "Failed", "True", "BackoffLimitExceeded", "Job has reached the specified backoff limit"
         deadline = spec.get("activeDeadlineSeconds")
         if deadline is not None and status["startTime"]:
             left = epoch(status["startTime"]) + deadline - self._pace.now()
             if left <= 0:
-                return "Failed", "DeadlineExceeded", "Job was active longer than specified deadline"
+                return "Failed", "True", "DeadlineExceeded", "Job was active longer than specified deadline"
             self.queue.add_after(key_of(job), left)
         return None
 
@@ -92,22 +91,14 @@ class Jobs:
         pause = self._pace.speed.backoff_seconds * min(1 << (failed - 1), LONGEST_RETRY_FACTOR)
         return max(0.0, max(ends) + pause - self._pace.now())
 
-    async def _report(self, job: Manifest, status: dict[str, Any], verdict: Verdict | None) -> None:
+    async def _report(self, job: Manifest, status: dict[str, Any], verdict: Words | None) -> None:
         at = self._pace.stamp()
-        said = [each for each in (self._suspended(job, at), verdict and _final(job, verdict, at)) if each]
-        if said:
-            status["conditions"] = said
+        words = [each for each in (_suspended(job), verdict) if each]
+        if words:
+            status["conditions"] = [stated(job, each, at) for each in words]
         if verdict and verdict[0] == "Complete":
             status["completionTime"] = at
         await self._view.set_status(job, status)
-
-    def _suspended(self, job: Manifest, at: str) -> dict[str, Any] | None:
-        """Said once it was suspended, and ever after."""
-        if job["spec"].get("suspend"):
-            return stated(job, ("Suspended", "True", "JobSuspended", "Job suspended"), at)
-        if condition(job, "Suspended"):
-            return stated(job, ("Suspended", "False", "JobResumed", "Job resumed"), at)
-        return None
 
     async def _expire(self, job: Manifest) -> None:
         after = job["spec"].get("ttlSecondsAfterFinished")
@@ -127,19 +118,17 @@ def _unknown(job: Manifest) -> str:
     return next((each for each in ("podFailurePolicy", "successPolicy") if spec.get(each)), "")
 
 
-def _final(job: Manifest, verdict: Verdict, at: str) -> dict[str, Any]:
-    kind, reason, message = verdict
-    return stated(job, (kind, "True", reason, message), at) | {"lastProbeTime": at}
+def _suspended(job: Manifest) -> Words | None:
+    """Said once it was suspended, and ever after."""
+    if job["spec"].get("suspend"):
+        return "Suspended", "True", "JobSuspended", "Job suspended"
+    return ("Suspended", "False", "JobResumed", "Job resumed") if condition(job, "Suspended") else None
 
 
 def _pod(job: Manifest) -> Manifest:
     name, uid = job["metadata"]["name"], job["metadata"]["uid"]
     own = {"job-name": name, "controller-uid": uid}
     return new_pod(job, suffixed(name), own | {f"batch.kubernetes.io/{key}": own[key] for key in own})
-
-
-def _count(pods: list[Manifest], wanted: str) -> int:
-    return sum(phase(pod) == wanted for pod in pods)
 
 
 def _left(job: Manifest, status: dict[str, Any]) -> int:

@@ -19,10 +19,9 @@ def new_pod(owner: Manifest, name: str, labels: dict[str, str]) -> Manifest:
         "name": name,
         "namespace": owner["metadata"]["namespace"],
         "labels": (metadata.get("labels") or {}) | labels,
+        "annotations": metadata.get("annotations") or {},
         "ownerReferences": [owner_reference(owner)],
     }
-    if annotations := metadata.get("annotations"):
-        made["annotations"] = annotations
     return {"apiVersion": "v1", "kind": "Pod", "metadata": made, "spec": dict(template["spec"])}
 
 

@@ -77,9 +77,7 @@ class Rooms:
 
     def release(self, uid: str) -> str:
         """The node it was on, if any."""
-        if uid not in self._placed:
-            return ""
-        node, requests = self._placed.pop(uid)
+        node, requests = self._placed.pop(uid, ("", {}))
         self._use(node, requests, -1)
         return node
 
