@@ -11,10 +11,10 @@ from .api.errors import ApiError
 from .api.faults import Fault as ApiFault
 from .api.faults import faults_of
 from .cloud.faults import Fault as CloudFault
-from .cloud.pools import Body
+from .rows import Row
 
 
-class _File(Body):
+class _File(Row):
     api: tuple[dict[str, Any], ...] = ()
     cloud: tuple[CloudFault, ...] = ()
 

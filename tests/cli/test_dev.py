@@ -120,6 +120,43 @@ async def test_what_is_kept_survives_being_killed(folder):
     await client.close()
 
 
+async def test_a_service_of_a_local_process_answers_on_this_machine(folder, tmp_path):
+    images = tmp_path / "images.yaml"
+    images.write_text(
+        "- {image: app*, python: current, command: [python, -m, http.server, '8000'], hostArgument: --bind}"
+    )
+    assert (await dev("up", folder, "--fast", "--images", str(images)))[0] == 0
+    async with aiohttp.ClientSession(running(folder).cloud) as cloud:
+        await cloud.put("/pools/rabc", json=POOL)
+    client = await connected(folder)
+    service = {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8000}]}
+    metadata = {"name": "web", "namespace": "default"}
+    await client.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service})
+    await client.create(WEB)
+    await serves(client)
+    await client.close()
+    proxy = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "reconciler", "dev", "proxy", "default/web:80", "--dir", str(folder)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert proxy.stdout is not None
+    address = (await proxy.stdout.readline()).decode().strip()
+
+    async def answered():
+        """The program may be up before it listens."""
+        try:
+            async with aiohttp.ClientSession() as http, http.get(f"http://{address}/") as answer:
+                return "Directory listing" in await answer.text()
+        except aiohttp.ClientError:
+            return False
+
+    await eventually(answered)
+    proxy.send_signal(signal.SIGINT)
+    assert await proxy.wait() == 0
+    await proxy.communicate()
+
+
 async def test_a_port_that_is_taken_is_named_with_the_remedy(folder):
     await dev("up", folder, "--fast", "--persist")
     port = int(running(folder).apiserver.rpartition(":")[2])

@@ -6,12 +6,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from .pools import Body, PoolSpec
+from reconciler.dev.rows import Row
+
+from .pools import PoolSpec
 
 FaultKind = Literal["quota", "capacity", "neverJoins", "lateJoin", "nodeLost", "throttle", "slow", "down"]
 
 
-class Fault(Body):
+class Fault(Row):
     """One thing that goes wrong for the pools it names, until cleared or `times` used up."""
 
     kind: FaultKind

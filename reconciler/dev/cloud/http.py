@@ -16,16 +16,17 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from reconciler.dev.clock import Pace
+from reconciler.dev.rows import Row
 from reconciler.dev.sites import Site
 
 from .cloud import Cloud
 from .faults import Fault
-from .pools import Body, PoolSpec, Refused
+from .pools import PoolSpec, Refused
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Jump(Body):
+class Jump(Row):
     seconds: float
 
 

@@ -4,18 +4,12 @@ import asyncio
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
 
+from reconciler.dev.rows import Row
 from reconciler.model.world import PoolState
 
 
-class Body(BaseModel):
-    """A request's body: camelCase, no unknown key."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
-
-
-class Taint(Body):
+class Taint(Row):
     key: str
     value: str = ""
     effect: str = "NoSchedule"
@@ -24,14 +18,14 @@ class Taint(Body):
 GPU_TAINT = Taint(key="sku", value="gpu")
 
 
-class PoolSpec(Body):
+class PoolSpec(Row):
     """A pool as requested."""
 
     key: str
     instance_type: str
     count: int = Field(ge=0, le=1000)
     gpus_per_node: int = Field(ge=0)
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = Field(default={})
     taints: tuple[Taint, ...] = (GPU_TAINT,)
 
 
