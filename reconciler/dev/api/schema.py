@@ -4,11 +4,12 @@ import functools
 import gzip
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from reconciler.dev.api.rules import Rule, compiled
+if TYPE_CHECKING:
+    from reconciler.dev.api.rules import Rule
 
 Node = Mapping[str, Any]
 Shape = Literal["struct", "map", "list", "scalar", "any"]
@@ -51,8 +52,13 @@ class Type:
         return {name: kind.node["default"] for name, kind in self.fields.items() if "default" in kind.node}
 
     @functools.cached_property
-    def rules(self) -> tuple[Rule, ...]:
-        return compiled(self.node.get("x-kubernetes-validations") or ())
+    def rules(self) -> "tuple[Rule, ...]":
+        written = self.node.get("x-kubernetes-validations")
+        if not written:
+            return ()
+        from reconciler.dev.api.rules import compiled  # slow to import: the CEL library brings a prompt along
+
+        return compiled(written)
 
     @functools.cached_property
     def guarded(self) -> bool:
