@@ -41,7 +41,7 @@ def main() -> None:
 
 def _end_the_rest() -> None:
     children = Path(f"/proc/self/task/{os.getpid()}/children")
-    with contextlib.suppress(ChildProcessError):
+    with contextlib.suppress(ChildProcessError, FileNotFoundError):  # a kernel may not list children
         while True:
             for child in children.read_text().split():
                 _kill(int(child), signal.SIGKILL)

@@ -32,8 +32,8 @@ class Root:
         (self.path / "tmp").mkdir(parents=True)
         message = work.container.get("terminationMessagePath") or "/dev/termination-log"
         paths = [message, *(mount["mountPath"].rstrip("/") for mount in self._mounts)]
-        if "" in paths:
-            raise NotStarted("CreateContainerError", "a volume cannot be mounted at /")
+        if "" in paths or any("subPathExpr" in mount for mount in self._mounts):
+            raise NotStarted("CreateContainerError", "a volume cannot be mounted at / or by subPathExpr")
         paths.sort(key=len, reverse=True)
         any_of = "|".join(map(re.escape, paths))
         self._pattern = re.compile(rf"(?:(?<![\w.~/-])|(?<=file://))(?:{any_of})(?![\w.-])")

@@ -46,11 +46,13 @@ class Actions:
             return ""
         url = f"{target.get('scheme', 'HTTP').lower()}://{host}:{port}/{target.get('path', '').lstrip('/')}"
         headers = {each["name"]: each["value"] for each in target.get("httpHeaders") or []}
-        async with aiohttp.request("GET", url, headers=headers, allow_redirects=False) as answer:
+        async with aiohttp.request("GET", url, headers=headers, ssl=False, allow_redirects=False) as answer:
             return "" if 200 <= answer.status < 400 else f"HTTP probe failed with statuscode: {answer.status}"
 
     def check(self, container: Manifest) -> None:
         """Raises NotStarted for probes and hooks that cannot be run."""
+        if "restartPolicy" in container:
+            raise NotStarted("CreateContainerError", "an init container's restartPolicy is refused")
         given = {name: container[name] for name in PROBES if name in container}
         for name, action in (given | (container.get("lifecycle") or {})).items():
             kind = next((each for each in ACTIONS if each in action), "")

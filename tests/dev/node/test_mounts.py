@@ -120,6 +120,7 @@ async def test_a_claim_is_kept_and_an_empty_directory_is_not(local):
     [
         ({"hostPath": {"path": "/etc"}}, "/v", "CreateContainerError", 'volume "v" (hostPath) is refused'),
         ({"emptyDir": {}}, "/", "CreateContainerError", "cannot be mounted at /"),
+        ({"emptyDir": {}}, {"subPathExpr": "$(A)"}, "CreateContainerError", "or by subPathExpr"),
         (
             {"secret": {"secretName": "none"}},
             "/v",
@@ -133,11 +134,12 @@ async def test_a_claim_is_kept_and_an_empty_directory_is_not(local):
             "references non-existent key: none",
         ),
     ],
-    ids=["host path", "root", "no secret", "no key"],
+    ids=["host path", "root", "expression", "no secret", "no key"],
 )
 async def test_what_cannot_be_mounted_is_told(local, volume, path, reason, message):
     await create(local, "ConfigMap", "config", CONFIG)
-    spec = {"containers": [shell("true", **mount(path))], "volumes": [{"name": "v"} | volume]}
+    mounts = mount(path) if isinstance(path, str) else mount("/v", **path)
+    spec = {"containers": [shell("true", **mounts)], "volumes": [{"name": "v"} | volume]}
     await local.client.create(pod("p", spec))
     waiting = await held_up(local, "p")
     assert waiting["reason"] == reason
