@@ -82,8 +82,7 @@ class Api:
         ) as response:
             self.headers = response.headers
             text = await response.text()
-            decoded = json.loads(text) if text and "json" in response.content_type else text
-            return response.status, decoded
+            return response.status, json.loads(text) if text.startswith("{") else text
 
     async def get(self, path: str, **query: Any) -> Answer:
         return await self.ask("GET", path, **query)
