@@ -262,8 +262,20 @@ class Bed:
             if self.daemon is not None and self.daemon.returncode is not None and self.kill_after is None:
                 raise AssertionError(f"the daemon ended:\n{self._log()}")
             if time.monotonic() > deadline:
-                raise AssertionError(f"waited {seconds:.0f} s for {what}:\n{self._log()}")
+                told = await self._told()
+                raise AssertionError(f"waited {seconds:.0f} s for {what}:\n{told}\n{self._log()}")
             await asyncio.sleep(0.05)
+
+    async def _told(self) -> str:
+        """What the Workspace objects say of themselves, and the pods."""
+        lines = []
+        for kind in ("Workspace", "Pod"):
+            for name in await self.names(kind):
+                status = (await self.get(kind, name) or {}).get("status", {})
+                lines.append(
+                    f"{kind} {name}: {status.get('phase')} {status.get('reason')} {status.get('message')}"
+                )
+        return "\n".join(lines)
 
     def _log(self) -> str:
         return "\n".join((self.root / "daemon.log").read_text().splitlines()[-30:])
