@@ -31,7 +31,7 @@ class Actions:
                 return await self._run(action)
         except TimeoutError:
             return f"no answer within {seconds:g} s"
-        except (OSError, aiohttp.ClientError) as why:
+        except (OSError, ValueError, aiohttp.ClientError) as why:
             return str(why)
 
     async def _run(self, action: Manifest) -> str:
@@ -58,9 +58,7 @@ class Actions:
             kind = next((each for each in ACTIONS if each in action), "")
             port = action[kind].get("port", 0) if kind else ""
             if name == "postStart" or not (port in self.ports or str(port).isdigit()):
-                told = (
-                    f"{name} cannot be run: give httpGet, tcpSocket (at a port it has) or exec; no postStart"
-                )
+                told = f"{name} cannot be run: only httpGet, tcpSocket and exec at known ports, no postStart"
                 raise NotStarted("CreateContainerError", told)
 
 

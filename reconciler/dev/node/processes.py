@@ -77,9 +77,10 @@ class Program:
         env |= {"RECONCILER_TERMINATION_LOG": str(root.message_file)} | image.env
         env |= {image.host_env: ip} if image.host_env else {}
         self.env = env | {name: root.here(value) for name, value in declared.items()}
-        asked = container.get("workingDir")
-        self.folder = root.at(asked) if asked else image.working_dir or root.path
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder = image.working_dir or root.path
+        if asked := container.get("workingDir"):
+            self.folder = root.at(asked)
+            self.folder.mkdir(parents=True, exist_ok=True)
 
     async def start(self) -> Child:
         """Raises OSError in the words of container runtimes where the program cannot be run."""
@@ -131,7 +132,7 @@ class Container:
     async def _run(self) -> None:
         try:
             ended = await self._until_exit()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # such as a null byte in an argument
             self._report(Running())
             ended = Exited(128, "StartError", str(error))
         for task in self._tasks[1:]:
@@ -177,7 +178,8 @@ class Container:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
                 if hook := (self._work.container.get("lifecycle") or {}).get("preStop"):
-                    await self._actions.run(hook, grace_seconds)
+                    why = await self._actions.run(hook, grace_seconds)
+                    self.log.write(self._pace.now(), f"preStop failed: {why}\n".encode() if why else b"")
                 self._send(signal.SIGTERM)
                 await asyncio.sleep(grace_seconds)
         self._send(signal.SIGUSR1)

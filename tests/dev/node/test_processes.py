@@ -85,10 +85,11 @@ async def test_a_container_is_restarted_with_back_off_until_it_succeeds(local):
         ("nope", 'exec: "nope": executable file not found in $PATH'),
         ("/no/such/program", 'exec: "/no/such/program": stat /no/such/program: no such file or directory'),
         ("/etc/passwd", 'exec: "/etc/passwd": permission denied'),
+        ("sh \0", "embedded null byte"),
     ],
 )
 async def test_a_command_that_cannot_run_is_told(local, command, words):
-    terminated = await run(local, "", container={"command": [command]})
+    terminated = await run(local, "", container={"command": command.split()})
     assert (terminated["exitCode"], terminated["reason"]) == (128, "StartError")
     assert terminated["message"] == words
 
