@@ -239,9 +239,9 @@ class Bed:
         return json.loads(said).get(type, {})
 
     async def names(self, kind: str) -> set[str]:
-        """Of all objects of a kind; none where the cluster does not serve it."""
+        """Of all objects of a kind in the workspaces' namespace; none where the cluster does not serve it."""
         try:
-            found, _ = await self.client.list(kind)
+            found, _ = await self.client.list(kind, NAMESPACE)
         except NotFound:
             return set()
         return {item["metadata"]["name"] for item in found}

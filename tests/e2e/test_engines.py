@@ -131,7 +131,8 @@ async def test_deleting_the_file_deletes_the_object_and_awaits_the_operator(oper
 
 
 def _path(bed, rest):
-    return f"/{bed.world.api.token}/apis/kaito.sh/v1alpha1/namespaces/{NAMESPACE}/{rest}"
+    token = f"/{bed.world.api.token}" if bed.world.api else ""
+    return f"{token}/apis/kaito.sh/v1alpha1/namespaces/{NAMESPACE}/{rest}"
 
 
 @era("v0.4")
