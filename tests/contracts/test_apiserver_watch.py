@@ -107,7 +107,8 @@ async def test_a_version_that_is_none_is_refused(api, maps):
 
 
 async def test_a_watch_ends_when_its_time_is_up(api, maps):
-    async with api.watch(maps, timeoutSeconds="1", resourceVersion=await version_of(api, maps)) as watch:
+    query = {"timeoutSeconds": "1", "resourceVersion": await version_of(api, maps)}
+    async with api.watch(maps, **query, labelSelector="suite") as watch:
         assert await watch.next() is None
 
 

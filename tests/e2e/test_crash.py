@@ -23,7 +23,7 @@ async def _outcome(bed):
         "pools": [(p["key"], p["count"], p["state"]) for p in bed.pools()],
         "objects": {kind: await bed.names(kind) for kind in kinds},
         "jobs": [
-            (j["metadata"]["name"], j["metadata"]["generation"], j["status"]["succeeded"]) for j in jobs
+            (j["metadata"]["name"], j["metadata"].get("generation"), j["status"]["succeeded"]) for j in jobs
         ],
     }
 
