@@ -13,11 +13,11 @@ from reconciler.model.settings import ClusterSettings
 
 
 async def test_init_containers_hand_their_work_on_in_order(local):
-    mounts = [{"name": "work", "mountPath": "/work"}]
-    inits = [shell(f"echo {n} >> /work/steps", f"step-{n}", volumeMounts=mounts) for n in (1, 2)]
+    mounts = [{"name": "work", "mountPath": "/data"}]
+    inits = [shell(f"echo {n} >> /data/steps", f"step-{n}", volumeMounts=mounts) for n in (1, 2)]
     text = await said(
         local,
-        "cat /work/steps",
+        "cat /data/steps",
         container={"volumeMounts": mounts},
         initContainers=inits,
         volumes=[{"name": "work", "emptyDir": {}}],
@@ -66,8 +66,8 @@ async def test_an_exit_is_told_with_its_code(local, script, code, reason):
 
 
 async def test_a_container_is_restarted_with_back_off_until_it_succeeds(local):
-    script = "echo x >> /work/tries; test $(wc -l < /work/tries) -ge 3"
-    mounts = [{"name": "work", "mountPath": "/work"}]
+    script = "echo x >> /data/tries; test $(wc -l < /data/tries) -ge 3"
+    mounts = [{"name": "work", "mountPath": "/data"}]
     spec = {
         "containers": [shell(script, volumeMounts=mounts)],
         "restartPolicy": "OnFailure",
@@ -120,24 +120,24 @@ async def test_the_termination_message(local, script, policy, message):
 
 
 KEPT = {"name": "work", "persistentVolumeClaim": {"claimName": "kept"}}
-MOUNTED = {"volumeMounts": [{"name": "work", "mountPath": "/work"}]}
+MOUNTED = {"volumeMounts": [{"name": "work", "mountPath": "/data"}]}
 
 
 async def test_a_deleted_pod_is_asked_to_end(local):
-    script = "trap 'echo bye > /work/said; exit 0' TERM; echo up; while :; do sleep 0.05; done"
+    script = "trap 'echo bye > /data/said; exit 0' TERM; echo up; while :; do sleep 0.05; done"
     await local.client.create(pod("p", {"containers": [shell(script, **MOUNTED)], "volumes": [KEPT]}))
     await spoken(local, "p")
     await removed(local, "p")
-    assert await said(local, "cat /work/said", name="q", container=MOUNTED, volumes=[KEPT]) == "bye\n"
+    assert await said(local, "cat /data/said", name="q", container=MOUNTED, volumes=[KEPT]) == "bye\n"
 
 
 async def test_a_hook_runs_before_the_end(local):
-    hook = {"preStop": {"exec": {"command": ["sh", "-c", "echo hook > $RECONCILER_ROOT/work/said"]}}}
+    hook = {"preStop": {"exec": {"command": ["sh", "-c", "echo hook > $RECONCILER_ROOT/data/said"]}}}
     container = shell("echo up; exec sleep 300", lifecycle=hook, **MOUNTED)
     await local.client.create(pod("p", {"containers": [container], "volumes": [KEPT]}))
     await spoken(local, "p")
     await removed(local, "p")
-    assert await said(local, "cat /work/said", name="q", container=MOUNTED, volumes=[KEPT]) == "hook\n"
+    assert await said(local, "cat /data/said", name="q", container=MOUNTED, volumes=[KEPT]) == "hook\n"
 
 
 async def test_a_pod_that_will_not_end_is_killed_with_all_it_started(local):
