@@ -69,6 +69,7 @@ async def test_the_same_end_though_killed_after_every_write(new_bed):
     await _ends_the_same(new_bed, stride=1)
 
 
+@pytest.mark.dev_only("every death costs the time of a lease, which a slow server needs longer")
 async def test_the_same_end_though_killed_after_every_third_write(new_bed):
     await _ends_the_same(new_bed, stride=3)
 
