@@ -9,6 +9,7 @@ pytest_plugins = [
     "plugins.realcluster",
     "plugins.apiserver",
     "plugins.bed",
+    "plugins.connections",
     "plugins.git",
     "plugins.registries",
 ]

@@ -8,7 +8,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
@@ -98,15 +98,12 @@ class Wire:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._patience.connect, sock_read=silence)
         async with self._answer(call, timeout) as response:
             _keep_alive(response)
-            rest = bytearray()
-            async for chunk in response.content.iter_any():
-                rest += chunk
-                *whole, tail = rest.split(b"\n") if b"\n" in chunk else (rest,)
-                rest = bytearray(tail)
-                if len(rest) > MAX_BYTES:
-                    raise Unavailable(f"{call}: an event is larger than {MAX_BYTES >> 20} MiB")
-                for line in filter(None, whole):
-                    yield bytes(line)
+            try:
+                async with aclosing(_split(call, response)) as whole:
+                    async for line in whole:
+                        yield line
+            finally:
+                abandon(response)
 
     @asynccontextmanager
     async def _answer(
@@ -161,6 +158,29 @@ async def _body(call: Call, response: aiohttp.ClientResponse) -> bytes:
         if size > MAX_BYTES:
             raise Unavailable(f"{call}: the answer is larger than {MAX_BYTES >> 20} MiB")
     return b"".join(chunks)
+
+
+async def _split(call: Call, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    rest = bytearray()
+    async for chunk in response.content.iter_any():
+        rest += chunk
+        *whole, tail = rest.split(b"\n") if b"\n" in chunk else (rest,)
+        rest = bytearray(tail)
+        if len(rest) > MAX_BYTES:
+            raise Unavailable(f"{call}: an event is larger than {MAX_BYTES >> 20} MiB")
+        for line in filter(None, whole):
+            yield bytes(line)
+
+
+def abandon(response: aiohttp.ClientResponse) -> None:
+    """Ends the connection of an answer that was not read to its end, without TLS's farewell.
+
+    The session forgets such a connection at once, and nobody would wait for the peer's part of it.
+    """
+    transport = response.connection.transport if response.connection else None
+    if transport is not None:
+        transport.abort()
+    response.close()
 
 
 def _keep_alive(response: aiohttp.ClientResponse) -> None:

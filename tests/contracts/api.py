@@ -13,6 +13,8 @@ from typing import Any
 import aiohttp
 import yaml
 
+from reconciler.cluster.wire import abandon
+
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -144,7 +146,7 @@ class Watching:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self.response.close()
+        abandon(self.response)
 
     async def next(self, seconds: float = WAIT_SECONDS) -> tuple[str, Object] | None:
         """(type, object) of the next event; None where the watch ended."""

@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(params=SERVERS)
-async def server(request, tmp_path):
+async def server(request, tmp_path, connections_end):
     if request.param == "real":
         plane = request.getfixturevalue("control_plane")
         yield Server("real", plane.kubeconfig, plane.version, plane.forget)

@@ -130,7 +130,7 @@ def connected(server: ApiServer | ControlPlane) -> httpx.AsyncClient:
 
 
 @pytest.mark.timeout(300)
-async def test_writes_are_answered_as_by_a_real_server(apiserver, bare_server, capsys):
+async def test_writes_are_answered_as_by_a_real_server(apiserver, bare_server, connections_end, capsys):
     tally = Tally()
     async with connected(apiserver) as here, connected(bare_server) as there:
         ours, theirs = Side(here), Side(there)

@@ -64,12 +64,10 @@ async def _killed_until(bed, phases, pools, stride):
     raise AssertionError("it makes no progress")
 
 
-@pytest.mark.dev_only("every death costs the time of a lease, which a slow server needs longer")
 async def test_the_same_end_though_killed_after_every_write(new_bed):
     await _ends_the_same(new_bed, stride=1)
 
 
-@pytest.mark.dev_only("every death costs the time of a lease, which a slow server needs longer")
 async def test_the_same_end_though_killed_after_every_third_write(new_bed):
     await _ends_the_same(new_bed, stride=3)
 

@@ -19,7 +19,7 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture
-async def new_bed(request, tmp_path):
+async def new_bed(request, tmp_path, connections_end):
     """Makes beds. On a real server each has a control plane of its own, so that none disturbs another."""
     async with AsyncExitStack() as opened:
 

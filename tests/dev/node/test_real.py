@@ -11,7 +11,7 @@ from reconciler.model.names import ObjectKey
 
 
 @pytest.fixture
-async def local(tmp_path, table, control_plane):
+async def local(tmp_path, table, control_plane, connections_end):
     options = Options(speed=INSTANT, images=table, control_plane=control_plane.kubeconfig)
     world = await serve(tmp_path / "world", options)
     bench = Bench(world)
