@@ -64,6 +64,7 @@ async def _killed_until(bed, phases, pools, stride):
     raise AssertionError("it makes no progress")
 
 
+@pytest.mark.dev_only("every death costs a lease's time; there, every third write stands for all")
 async def test_the_same_end_though_killed_after_every_write(new_bed):
     await _ends_the_same(new_bed, stride=1)
 
