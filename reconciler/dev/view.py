@@ -143,8 +143,10 @@ class View:
         if changed:
             await self.patch(key_of(manifest), {"status": changed}, "status")
 
-    async def warn(self, about: Manifest, reason: str, message: str, source: str) -> None:
-        """A Warning Event of an object, as `kubectl describe` shows; lost where it cannot be written."""
+    async def tell(
+        self, about: Manifest, reason: str, message: str, source: str, type: str = "Normal"
+    ) -> None:
+        """An Event of an object, as `kubectl describe` shows; lost where it cannot be written."""
         metadata, at = about["metadata"], timestamp(time.time())
         name = f"{metadata['name']}.{secrets.token_hex(8)}"
         involved = {"kind": about["kind"], "apiVersion": about["apiVersion"]}
@@ -154,7 +156,7 @@ class View:
             "kind": "Event",
             "metadata": {"name": name, "namespace": metadata["namespace"]},
             "involvedObject": involved,
-            "type": "Warning",
+            "type": type,
             "reason": reason,
             "message": message,
             "source": {"component": source},

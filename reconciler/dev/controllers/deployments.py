@@ -14,6 +14,7 @@ from .pods import replicas_of, template_hash
 from .rollout import REVISION, bounds, counts, is_complete, revision_of, rollout
 
 HASH = "pod-template-hash"
+NAME = "deployment-controller"
 
 
 class Deployments:
@@ -38,7 +39,16 @@ class Deployments:
     async def _begin(self, deployment: Manifest, new: Manifest, old: list[Manifest]) -> Manifest:
         """Creates it at the size it may have at once."""
         new["spec"]["replicas"] = rollout(deployment, new, old)[-1][1]
-        return await self._view.create(new)
+        made = await self._view.create(new)
+        await self._scaled(deployment, made, 0)
+        return made
+
+    async def _scaled(self, deployment: Manifest, each: Manifest, before: int) -> None:
+        name, size = each["metadata"]["name"], each["spec"]["replicas"]
+        if size != before:
+            word = "up" if size > before else "down"
+            told = f"Scaled {word} replica set {name} from {before} to {size}"
+            await self._view.tell(deployment, "ScalingReplicaSet", told, NAME)
 
     async def _roll(self, deployment: Manifest, new: Manifest, old: list[Manifest]) -> None:
         least = deployment["spec"].get("minReadySeconds", 0)
@@ -46,6 +56,9 @@ class Deployments:
             wanted = {"replicas": size, "minReadySeconds": least}
             if changed := {k: v for k, v in wanted.items() if each["spec"].get(k, 0) != v}:
                 await self._view.patch(key_of(each), {"spec": changed})
+                before = each["spec"].get("replicas", 0)
+                sized = each | {"spec": each["spec"] | changed}
+                await self._scaled(deployment, sized, before)
 
     async def _prune(self, deployment: Manifest, old: list[Manifest]) -> None:
         spare = [

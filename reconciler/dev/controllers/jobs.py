@@ -16,6 +16,7 @@ from reconciler.model.world import Manifest
 from .pods import new_pod, standing, suffixed
 
 LONGEST_RETRY_FACTOR = 36
+NAME = "job-controller"
 
 
 class Jobs:
@@ -30,7 +31,8 @@ class Jobs:
             return
         if unknown := _unknown(job):
             if "active" not in job.get("status", {}):
-                await self._view.warn(job, "NotModelled", f"this cluster ignores Jobs with {unknown}", "job")
+                why = f"this cluster ignores Jobs with {unknown}"
+                await self._view.tell(job, "NotModelled", why, NAME, "Warning")
                 await self._view.set_status(job, {"active": 0})
             return
         pods = self._view.controlled(job, "Pod")
@@ -80,7 +82,8 @@ class Jobs:
             self.queue.add_after(key_of(job), wait)
             return
         for _ in range(lacking):
-            await self._view.create(_pod(job))
+            pod = await self._view.create(_pod(job))
+            await self._view.tell(job, "SuccessfulCreate", f"Created pod: {pod['metadata']['name']}", NAME)
         status["active"] += lacking
 
     def _pause(self, failed: int, pods: list[Manifest]) -> float:
@@ -99,6 +102,10 @@ class Jobs:
         if verdict and verdict[0] == "Complete":
             status["completionTime"] = at
         await self._view.set_status(job, status)
+        if verdict:
+            kind = "Normal" if verdict[0] == "Complete" else "Warning"
+            reason = "Completed" if verdict[0] == "Complete" else verdict[2]
+            await self._view.tell(job, reason, verdict[3], NAME, kind)
 
     async def _expire(self, job: Manifest) -> None:
         after = job["spec"].get("ttlSecondsAfterFinished")

@@ -9,6 +9,8 @@ from reconciler.model.world import Manifest
 
 from .pods import cheapest_first, new_pod, readiness, replicas_of, standing, suffixed
 
+NAME = "replicaset-controller"
+
 
 class ReplicaSets:
     def __init__(self, view: View, pace: Pace) -> None:
@@ -20,10 +22,14 @@ class ReplicaSets:
         pods = standing(self._view.controlled(owner, "Pod"))
         surplus = len(pods) - replicas_of(owner)
         for _ in range(-surplus):
-            pods.append(await self._view.create(new_pod(owner, suffixed(owner["metadata"]["name"]), {})))
+            name = suffixed(owner["metadata"]["name"])
+            pods.append(await self._view.create(new_pod(owner, name, {})))
+            await self._view.tell(owner, "SuccessfulCreate", f"Created pod: {name}", NAME)
         for pod in cheapest_first(pods)[: max(surplus, 0)]:
             await self._view.delete(pod)
             pods.remove(pod)
+            told = f"Deleted pod: {pod['metadata']['name']}"
+            await self._view.tell(owner, "SuccessfulDelete", told, NAME)
         counted, wait = readiness(pods, owner, self._pace.now())
         if wait < math.inf:
             self.queue.add_after(key_of(owner), wait)

@@ -61,7 +61,10 @@ class StatefulSets:
             if self._view.get(key_of(claim)) is None:
                 await self._view.create(claim)
         pod["spec"]["volumes"] = others
-        return await self._view.create(pod)
+        made = await self._view.create(pod)
+        told = f"create Pod {pod['metadata']['name']} in StatefulSet {owner['metadata']['name']} successful"
+        await self._view.tell(owner, "SuccessfulCreate", told, "statefulset-controller")
+        return made
 
     async def _renew(self, owner: Manifest, pods: Pods, revision: str) -> None:
         strategy = owner["spec"].get("updateStrategy") or {}

@@ -20,6 +20,7 @@ from reconciler.errors import Conflict, NotFound
 from reconciler.model.names import ObjectKey
 from reconciler.model.world import Manifest
 
+from .events import events
 from .pod import PodRun
 from .runtime import Place, Runtime
 from .sources import references
@@ -110,7 +111,10 @@ class NodeAgent:
             # Secrets are not watched, and a ConfigMap may be newer than the watch.
             find = self._view.client.get
             run.start({each: self._view.get(each) or await find(each) for each in references(pod)})
-        await self._view.set_status(pod, run.status())
+        before, after = pod.get("status") or {}, run.status()
+        await self._view.set_status(pod, after)
+        for kind, reason, message in events(before, after):
+            await self._view.tell(pod, reason, message, "kubelet", kind)
 
 
 def _pod_address(network: str, uid: str) -> str:

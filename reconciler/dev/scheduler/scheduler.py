@@ -74,6 +74,9 @@ class Scheduler:
         except Exception:
             self._rooms.release(uid_of(pod))
             raise
+        await self._view.tell(
+            pod, "Scheduled", f"Successfully assigned {key.namespace}/{key.name} to {node}", NAME
+        )
 
     async def _explain(self, pod: Manifest, why: str) -> None:
         if (condition(pod, "PodScheduled") or {}).get("message") == why:
@@ -81,4 +84,4 @@ class Scheduler:
         said = stated(pod, ("PodScheduled", "False", "Unschedulable", why), self._pace.stamp())
         others = [c for c in pod.get("status", {}).get("conditions") or [] if c["type"] != "PodScheduled"]
         await self._view.set_status(pod, {"conditions": [*others, said]})
-        await self._view.warn(pod, "FailedScheduling", why, NAME)
+        await self._view.tell(pod, "FailedScheduling", why, NAME, "Warning")
