@@ -5,6 +5,7 @@ take ticks) and the controllers (Deployments, Jobs), and can be disturbed betwee
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -116,6 +117,7 @@ class SmallWorld:
         self._remembered.clear()
         self._before: tuple[Desired | None, dict[WorkspaceId, Any]] = (None, {})
         self._unseen_before: frozenset[str] = frozenset()
+        self._touched: set[WorkspaceId] = set()
         self._due: dict[WorkspaceId, float] = {}
         self._pools_seen: dict[str, Pool] = {}
         self._objects_seen: dict[ObjectKey, Manifest] = {}
@@ -148,6 +150,7 @@ class SmallWorld:
         return plan
 
     def carry_out(self, plan: Plan, world: Observed) -> None:
+        self._touched = {step.workspace for step in plan.steps}
         done(self.ledger.publish(plan, world.fleet, self.now))
         done(self.ledger.deleting(plan.steps, world.fleet, self.now))
         self._tell(plan, world, self.apply(plan.steps))
@@ -179,6 +182,7 @@ class SmallWorld:
             world.fleet.keys() - self.desired.workspaces.keys()
         )
         marked |= {id for id, due in self._due.items() if due <= self.now} if before else set()
+        marked |= self._touched  # the watch tells of what the daemon did itself
         if world.unseen != self._unseen_before:  # the daemon marks everything when a system comes or goes
             marked |= now.keys() | self.desired.workspaces.keys()
         self._unseen_before = world.unseen
@@ -280,7 +284,7 @@ class SmallWorld:
             protected=seen.mirror is not None and seen.mirror.annotation(names.PROTECT) == "true",
             path=seen.mirror.annotation(names.PATH) if seen.mirror else "",
             ready=all(live_ready(o.manifest) for o in seen.objects.values()),
-            dollars_per_hour=sum(p.count * PRICES[p.instance_type] for p in seen.pools),
+            nodes=Counter(kind for p in seen.pools for kind in [p.instance_type] * p.count),
         )
 
     # --- what is done

@@ -63,7 +63,7 @@ def _delete(seen: ObservedWorkspace, observed: Observed) -> Iterator[Step | Hold
     if children or seen.pods:
         yield Hold(seen.id, "Deleting", "its objects are being deleted", waiting=True)
         return
-    for pool in seen.pools:
+    for pool in sorted(seen.pools, key=lambda p: p.name):
         if pool.state != "deleting":
             yield Step(seen.id, DeletePool(pool.name, pool.driver), "no longer declared", "prune")
     if seen.pools:

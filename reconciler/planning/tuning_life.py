@@ -112,7 +112,7 @@ def _release(case: Case, end: str) -> Iterator[Step | Hold]:
     known = artifact_of(case.want, case.seen) is not None
     if known and left <= 0 and not is_recorded(case.want, case.seen):
         left += REPORT_WITHIN  # the pod is the only witness until the status is written
-    for pool in case.seen.pools:
+    for pool in sorted(case.seen.pools, key=lambda p: p.name):
         if pool.state == "deleting":
             continue
         if case.cloud_unseen():
