@@ -17,11 +17,13 @@ from .errors import InvalidSpec
 from .model.finding import Finding, finding
 from .model.finding import Path as Place
 from .model.settings import (
+    CatalogueSettings,
     ClusterSettings,
     Engine,
     Limits,
     Mode,
     Part,
+    PriceSettings,
     ProvisionerSettings,
     SourceSettings,
     StatusSettings,
@@ -50,6 +52,8 @@ class Settings(Part):
     provisioner: ProvisionerSettings | None = None
     """Where GPU nodes come from; required with `engine: native`."""
     tenants: tuple[Tenant, ...] = ()
+    catalogue: CatalogueSettings = CatalogueSettings()
+    prices: PriceSettings = PriceSettings()
     limits: Limits = Limits()
     timing: Timing = Timing()
     kubernetes: ClusterSettings = ClusterSettings()

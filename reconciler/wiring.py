@@ -91,10 +91,6 @@ def context(settings: Settings, id: str, catalogues: Catalogues) -> Context:
     )
 
 
-def prices(catalogues: Catalogues) -> dict[str, float]:
-    return {sku.name: sku.price.dollars_per_hour for sku in catalogues.skus if sku.price is not None}
-
-
 def crd() -> Manifest:
     manifest: Manifest = yaml.safe_load(data.path(f"schemas/crds/{names.CRD_NAME}.yaml").read_text())
     return manifest
@@ -122,7 +118,7 @@ class _Parts:
         self.open = open_parts
         self.wakeups = Wakeups()
         self.taking_over: asyncio.Task[None] | None = None
-        self.catalogues = load_catalogues()
+        self.catalogues = load_catalogues(settings.catalogue, settings.prices)
 
     async def start(self) -> Running:
         telemetry.begin()
@@ -188,7 +184,8 @@ class _Parts:
             mode=self.settings.mode,
             limits=self.settings.limits,
             timing=self.settings.timing,
-            prices=prices(self.catalogues),
+            prices=self.catalogues.prices,
+            reserved=self.settings.prices.reserved,
         )
         hands = Hands(client, view.cache, view.facts, drivers, crd(), finished=self.wakeups.mark)
         self.open.push_async_callback(hands.close)

@@ -1,6 +1,7 @@
 """Short names for what tests of planning talk about: declarations, and one workspace's surroundings."""
 
 import functools
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -270,7 +271,7 @@ def footprint(seen: ObservedWorkspace, **changes: Any) -> Footprint:
         protected=seen.mirror is not None and seen.mirror.annotation(names.PROTECT) == "true",
         path=seen.mirror.annotation(names.PATH) if seen.mirror else "",
         ready=True,
-        dollars_per_hour=sum(p.count * PRICES.get(p.instance_type, 0.0) for p in seen.pools),
+        nodes=Counter(kind for p in seen.pools for kind in [p.instance_type] * p.count),
     )
     return replace(line, **changes)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from . import ack, demo, dev, plan, run, status, suspend, validate, version, wait, why
+from . import ack, catalogue, demo, dev, plan, run, status, suspend, validate, version, wait, why
 from .output import complain, reported
 
 WRONG_USAGE = 64
@@ -19,6 +19,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "run": run.run,
     "plan": plan.plan,
     "validate": validate.validate,
+    "presets": catalogue.presets,
+    "skus": catalogue.skus,
     "status": status.status,
     "why": why.why,
     "wait": wait.wait,

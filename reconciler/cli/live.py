@@ -7,7 +7,7 @@ from ..config import Settings
 from ..model.declared import Declarations
 from ..planning.proposal import Proposal
 from ..planning.resolve import resolve
-from ..sources.catalog import load
+from . import offline
 
 
 async def planned(declarations: Declarations, settings: Settings) -> Proposal:
@@ -22,7 +22,9 @@ async def planned(declarations: Declarations, settings: Settings) -> Proposal:
     async with observing(settings) as world:
         if world.policy.mode == "observe":
             world.policy = replace(world.policy, mode="full")
-        desired = resolve(declarations, context(settings, world.view.cluster_id, load()))
+        desired = resolve(
+            declarations, context(settings, world.view.cluster_id, offline.catalogues(settings))
+        )
         observed = world.view.observed(everything(desired, world), desired, time.time())
         plan, observed = await guarded(world, desired, observed)
         return Proposal(plan, desired, observed, world.policy)

@@ -3,10 +3,12 @@
 Planning stops at what must finish first, so each step is taken to have been done and planning goes on.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
 from ..config import Settings
+from ..model.catalogues import Catalogues
 from ..model.declared import Declarations
 from ..model.plan import ApplyObject, CreatePool, Hold, Plan, Step
 from ..model.policy import Policy
@@ -32,9 +34,14 @@ _STAGES = 10
 """More than a life cycle has; what is not planned by then never will be."""
 
 
+def catalogues(settings: Settings | None) -> Catalogues:
+    """Those that ship, where there are no settings."""
+    return load(settings.catalogue, settings.prices) if settings is not None else load()
+
+
 def context(settings: Settings | None) -> Context:
     """Without settings: our own engine, one tenant."""
-    base = Context(CLUSTER, load(), templates=tuple(templates().items()))
+    base = Context(CLUSTER, catalogues(settings), templates=tuple(templates().items()))
     if settings is None:
         return base
     driver = settings.provisioner.driver if settings.provisioner else ""
@@ -63,11 +70,16 @@ def _guarded(desired: Desired, seen: Observed, policy: Policy) -> Plan:
 
 
 def _policy(settings: Settings | None) -> Policy:
-    prices = {sku.name: sku.price.dollars_per_hour for sku in load().skus if sku.price is not None}
+    base = Policy(CLUSTER, prices=catalogues(settings).prices)
     if settings is None:
-        return Policy(CLUSTER, prices=prices)
-    limits, timing = settings.limits, settings.timing
-    return Policy(CLUSTER, settings.engine, "full", limits=limits, timing=timing, prices=prices)
+        return base
+    return replace(
+        base,
+        engine=settings.engine,
+        limits=settings.limits,
+        timing=settings.timing,
+        reserved=settings.prices.reserved,
+    )
 
 
 def _lasts(hold: Hold) -> bool:
@@ -106,5 +118,7 @@ def _done(seen: ObservedWorkspace, step: Step) -> ObservedWorkspace:
 
 def _footprint(seen: ObservedWorkspace, policy: Policy) -> Footprint:
     gpus = sum(pool.count * pool.gpus_per_node for pool in seen.pools)
-    price = sum(pool.count * policy.prices.get(pool.instance_type, 0.0) for pool in seen.pools)
-    return Footprint(gpus=gpus, dollars_per_hour=price)
+    nodes: Counter[str] = Counter()
+    for pool in seen.pools:
+        nodes[pool.instance_type] += pool.count
+    return Footprint(gpus=gpus, nodes=dict(nodes))

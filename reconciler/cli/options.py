@@ -14,5 +14,9 @@ Namespace = Annotated[
     str | None,
     typer.Option("--namespace", "-n", help="Namespace of manifests that name none.", show_default=False),
 ]
+Cloud = Annotated[
+    Literal["azure", "aws", "arc"] | None,
+    typer.Option("--cloud", help="Whose instance types; by default those of the settings, else Azure's."),
+]
 Format = Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="How to print the result.")]
 Arguments = Annotated[list[Path], typer.Argument(help="Files and folders of specs.", show_default=False)]

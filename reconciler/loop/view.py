@@ -1,5 +1,6 @@
 """What is seen of the world, indexed by workspace. Fed by watches and drivers, read by planning."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -246,7 +247,7 @@ class View:
             protected=seen.mirror is not None and seen.mirror.annotation(names.PROTECT) == "true",
             path=seen.mirror.annotation(names.PATH) if seen.mirror else "",
             ready=all(live_ready(o.manifest) for o in seen.objects.values()),
-            dollars_per_hour=sum(count * self._price(kind) for kind, count, _ in taken),
+            nodes=_nodes(taken),
         )
 
     def _machines(self, seen: ObservedWorkspace) -> list[tuple[str, int, int]]:
@@ -257,10 +258,6 @@ class View:
         kind = str(resource.get("instanceType") or "")
         sku = self._skus.get(kind)
         return [(kind, int(resource.get("count") or 1), sku.gpus if sku is not None else 1)]
-
-    def _price(self, kind: str) -> float:
-        sku = self._skus.get(kind)
-        return sku.price.dollars_per_hour if sku is not None and sku.price is not None else 0.0
 
     def _note_named(self, id: WorkspaceId, desired: Desired) -> None:
         want = desired.workspaces.get(id)
@@ -288,3 +285,10 @@ class View:
                 return WorkspaceId(labels.get(names.WORKSPACE_NAMESPACE, ""), labels.get(names.WORKSPACE, ""))
         mark = (metadata.get("annotations") or {}).get(names.OWNER, "")
         return names.owner_of(mark, self.cluster_id)
+
+
+def _nodes(machines: Iterable[tuple[str, int, int]]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for kind, count, _ in machines:
+        found[kind] += count
+    return dict(found)

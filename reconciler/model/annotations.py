@@ -30,6 +30,18 @@ class Suspension:
     why: str
 
 
+def weights_gib(annotations: Mapping[str, str]) -> float | None:
+    """What the workspace says of its model's size; None where it says nothing that can be used."""
+    said = annotations.get(names.WEIGHTS_GIB, "")
+    return None if weights_fault(said) else float(said)
+
+
+def weights_fault(text: str) -> str:
+    """Why it is no size of weights, or an empty string."""
+    good = re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text, re.ASCII) and float(text) > 0
+    return "" if good else "it must be a number of GiB above 0 and below 10000"
+
+
 def suspension(annotations: Mapping[str, str]) -> Suspension | None:
     """What the suspend annotation says; None where there is none or it is refused."""
     said = annotations.get(names.SUSPEND, "")

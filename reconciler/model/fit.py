@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from . import names
+from . import annotations, names
 from .catalogues import Catalogues
 from .finding import Finding, finding
 from .preset import Preset, Runtime
@@ -34,8 +34,12 @@ def problems(workspace: Workspace, catalogues: Catalogues, *, byo: bool = False)
 
 def warnings(workspace: Workspace, catalogues: Catalogues) -> tuple[str, ...]:
     """What works or may work, yet somebody should know."""
-    sku, preset = catalogues.skus.get(workspace.instance_type), catalogues.presets.get(workspace.preset_name)
-    said = []
+    sku, preset = catalogues.skus.get(workspace.instance_type), preset_of(workspace, catalogues)
+    said = [f"{preset.name}: {preset.deprecated}"] if preset and preset.deprecated else []
+    if preset and not preset.known:
+        said.append(
+            f"{preset.name} is not in the catalogue: nothing is known of its size, or whether it fits"
+        )
     if sku and sku.retired:
         said.append(f"{sku.name}: its retirement date is {sku.retired.on}; use {sku.retired.replacement}")
     if sku and preset and preset.tuning and workspace.tuning:
@@ -50,6 +54,15 @@ def warnings(workspace: Workspace, catalogues: Catalogues) -> tuple[str, ...]:
             f"{f.rule} (let through by {names.BYPASS_RESOURCE_CHECKS})" for f in _short(workspace, catalogues)
         ]
     return tuple(said)
+
+
+def preset_of(workspace: Workspace, catalogues: Catalogues) -> Preset | None:
+    """What is known of the workspace's preset, by the catalogue or else by the workspace's own word."""
+    preset = catalogues.presets.get(workspace.preset_name)
+    if preset is None or preset.known:
+        return preset
+    gib = annotations.weights_gib(workspace.metadata.annotations)
+    return preset.sized(gib) if gib is not None else preset
 
 
 def runtime(workspace: Workspace, preset: Preset) -> Runtime:
@@ -72,18 +85,22 @@ def _preset(workspace: Workspace, catalogues: Catalogues) -> Findings:
 
 def _access(workspace: Workspace, catalogues: Catalogues) -> Findings:
     """A private-only preset needs `accessMode: private`, as Kaito has it."""
-    preset = catalogues.presets.get(workspace.preset_name)
+    preset = preset_of(workspace, catalogues)
     choice = workspace.preset
     if preset and choice and preset.access == "private" and choice.access_mode != "private":
         at = (workspace.kind, "preset", "accessMode")
         yield finding(
             at, choice.access_mode, "this preset is private only", "set accessMode to private and an image"
         )
+    if preset and choice and preset.auth and not choice.preset_options.model_access_secret:
+        where = (workspace.kind, "preset", "presetOptions", "modelAccessSecret")
+        remedy = "name a Secret whose key HF_TOKEN holds a Hugging Face token"
+        yield finding(where, None, "its weights are given only to those who show a token", remedy)
 
 
 def _runtime(workspace: Workspace, catalogues: Catalogues) -> Findings:
     """The runtime asked for exists for the preset; vLLM takes no adapter strength (Kaito 0.4.5)."""
-    preset = catalogues.presets.get(workspace.preset_name)
+    preset = preset_of(workspace, catalogues)
     if not preset or not workspace.inference:
         return
     asked = workspace.metadata.annotations.get(names.RUNTIME)
@@ -93,7 +110,11 @@ def _runtime(workspace: Workspace, catalogues: Catalogues) -> Findings:
         yield finding(
             at, asked, f"{preset.name} is not served by this runtime", f"use {known}, or leave it out"
         )
-    if runtime(workspace, preset) == "vllm":
+    serves = runtime(workspace, preset)
+    if workspace.inference.adapters and serves not in preset.lora:
+        rule = f"{serves} takes no adapters on {preset.name}"
+        yield finding(("inference", "adapters"), None, rule, "remove them, or choose another preset")
+    if serves == "vllm":
         for i, adapter in enumerate(workspace.inference.adapters):
             if adapter.strength is not None:
                 at_strength = ("inference", "adapters", i, "strength")
@@ -114,7 +135,7 @@ def _short(workspace: Workspace, catalogues: Catalogues) -> Findings:
 
     Tuning is not held to it: Kaito never checks it, and its own examples tune on 16 GiB.
     """
-    preset, sku = catalogues.presets.get(workspace.preset_name), catalogues.skus.get(workspace.instance_type)
+    preset, sku = preset_of(workspace, catalogues), catalogues.skus.get(workspace.instance_type)
     if not (workspace.inference and preset and sku):
         return
     for rule in _shortages(workspace.resource.count, preset, sku):

@@ -26,7 +26,16 @@ class Policy:
     limits: Limits = field(default_factory=Limits)
     timing: Timing = field(default_factory=Timing)
     prices: Mapping[str, float] = field(default_factory=dict)
-    """$/h by instance type."""
+    """$/h of one node by instance type."""
+    reserved: Mapping[str, int] = field(default_factory=dict)
+    """Nodes by instance type that are paid for whether they run or not."""
     released: frozenset[str] = frozenset()
     """Members of held groups that somebody let through."""
     recent: tuple[Deletion, ...] = ()
+
+    def hourly(self, nodes: Mapping[str, int]) -> float:
+        """$/h that so many nodes cost, by instance type, beside what is reserved."""
+        return sum(
+            max(0, count - self.reserved.get(kind, 0)) * self.prices.get(kind, 0.0)
+            for kind, count in sorted(nodes.items())  # floats add up differently in another order
+        )

@@ -113,6 +113,10 @@ def annotation_values(workspace: Workspace) -> Findings:
         choices = annotations.CHOICES.get(key)
         if choices and value not in choices:
             yield finding(at, value, f"it must be {' or '.join(choices)}", "use one of these values")
+    said = workspace.metadata.annotations.get(names.WEIGHTS_GIB)
+    if said is not None and (fault := annotations.weights_fault(said)):
+        at = ("metadata", "annotations", names.WEIGHTS_GIB)
+        yield finding(at, said, fault, 'write the size of its safetensors files, as in "14.9"')
     said = workspace.metadata.annotations.get(names.SUSPEND)
     if said is not None and (fault := annotations.suspension_fault(said)):
         remedy = 'write "<until> <who> <why>", as in "2026-01-31T18:00:00Z ann moving the cluster"'
@@ -121,7 +125,11 @@ def annotation_values(workspace: Workspace) -> Findings:
 
 def annotation_names(workspace: Workspace) -> Findings:
     """Annotations under our prefix are known, and not ones that the daemon writes itself."""
-    known = (names.SUSPEND, *(k for k in annotations.CHOICES if k.startswith(names.PREFIX)))
+    known = (
+        names.SUSPEND,
+        names.WEIGHTS_GIB,
+        *(k for k in annotations.CHOICES if k.startswith(names.PREFIX)),
+    )
     for key in workspace.metadata.annotations:
         if not key.startswith(names.PREFIX) or key in known:
             continue

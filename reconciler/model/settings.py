@@ -90,6 +90,28 @@ class SimulatedProvisioner(Part):
 ProvisionerSettings = SimulatedProvisioner
 
 
+class CatalogueSettings(Part):
+    """Which presets and instance types there are."""
+
+    cloud: Literal["azure", "aws", "arc"] = "azure"
+    """Whose instance types may be named."""
+    folder: Path | None = None
+    """Presets of your own, beside those that ship: `*.yaml` files of the same schema."""
+
+
+class PriceSettings(Part):
+    """What machines cost, where the shipped list prices are not what you pay."""
+
+    region: str = "eastus"
+    """Whose list prices count; a machine that is not sold there has the price of a region where it is."""
+    file: Path | None = None
+    """A list of your own: `{"date": …, "regions": {region: {instance type: $/h}}}`."""
+    discount: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    """Share taken off, by quota family or instance type."""
+    reserved: dict[str, Annotated[int, Field(ge=0)]] = {}
+    """Nodes by instance type that are paid for already and cost nothing more."""
+
+
 class Limits(Part):
     """What the guards let through without an acknowledgement."""
 

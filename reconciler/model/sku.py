@@ -31,6 +31,14 @@ class Sku(Part):
     gpu_model: str = ""
     gpu_memory_gib: float = Field(ge=0)
     vcpus: int = Field(gt=0)
+    compute_capability: str = ""
+    """Of CUDA, as in `8.0`; empty for other makes and for slices of a GPU."""
+    quota_family: str = ""
+    """The cloud's quota that its vCPUs count against; empty where it is not known."""
+    nvlink: bool = False
+    """The GPUs of a node are known to be joined faster than by PCIe."""
+    nvme: bool = False
+    """It is known to have a local disk that is large enough for weights."""
     retired: Retirement | None = None
     price: Price | None = None
 

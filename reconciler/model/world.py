@@ -241,7 +241,8 @@ class Footprint:
     path: str = ""
     """The file it was last declared in, from its live object."""
     ready: bool = False
-    dollars_per_hour: float = 0.0
+    nodes: Mapping[str, int] = field(default_factory=dict)
+    """By instance type."""
 
 
 Occupants = Mapping[ObjectKey, Occupant]

@@ -4,6 +4,7 @@ Guards judge the world, not a cycle's share: what is pending everywhere and what
 minutes counts, so that splitting a mass deletion over cycles, restarts or commits changes nothing.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import reduce
@@ -126,25 +127,29 @@ def spend(plan: Plan, desired: Desired, observed: Observed, policy: Policy) -> P
     limit = policy.limits.max_dollars_per_hour
     if limit is None:
         return plan
-    total = sum(line.dollars_per_hour for line in observed.fleet.values())
+    nodes: Counter[str] = Counter()
+    for line in observed.fleet.values():
+        nodes.update(line.nodes)
     held: set[WorkspaceId] = set()
     for step in plan.steps:
-        added = _dollars(step, policy)
-        if added > 0 and total + added > limit:
+        after = nodes.copy()
+        after.update(_added(step))
+        if policy.hourly(nodes) < policy.hourly(after) > limit:
             held.add(step.workspace)
         else:
-            total += added
+            nodes = after
     why = f"the pools would cost more than {limit:.2f} $/h"
-    return _postpone(plan, held, "SpendLimit", why, lambda s: _dollars(s, policy) > 0)
+    return _postpone(plan, held, "SpendLimit", why, lambda s: any(n > 0 for n in _added(s).values()))
 
 
-def _dollars(step: Step, policy: Policy) -> float:
+def _added(step: Step) -> dict[str, int]:
+    """Nodes by instance type that the step adds; negative where it takes some away."""
     match step.action:
         case CreatePool(_, pool):
-            return pool.count * policy.prices.get(pool.instance_type, 0.0)
+            return {pool.instance_type: pool.count}
         case ScalePool(_, pool, was):
-            return (pool.count - was) * policy.prices.get(pool.instance_type, 0.0)
-    return 0.0
+            return {pool.instance_type: pool.count - was}
+    return {}
 
 
 def allowed_by_mode(plan: Plan, desired: Desired, observed: Observed, policy: Policy) -> Plan:

@@ -73,7 +73,8 @@ def _from_preset(draft: Draft, preset: Preset) -> dict[str, Any]:
     assert inference is not None
     choice = draft.workspace.preset
     assert choice is not None
-    container = _container(draft, preset, choice.preset_options.image or preset.image)
+    image = choice.preset_options.image or _server(draft, preset).image or preset.image
+    container = _container(draft, preset, image)
     adapters = [a for a in inference.adapters if a.source.image]
     secrets = (*choice.preset_options.image_pull_secrets, *_adapter_secrets(inference.adapters))
     spec: dict[str, Any] = {"containers": [container], "volumes": []}
@@ -97,9 +98,10 @@ def _container(draft: Draft, preset: Preset, image: str) -> dict[str, Any]:
         "image": image,
         # Without a shell: dash drops variables whose names hold `-`, and the images read an adapter's
         # strength from a variable of its name.
-        "command": command(server),
+        "command": [*command(server), *_engine_flags(draft, preset)],
         "env": [
             {"name": "RECONCILER_SETTINGS", "value": f"{podspec.SETTINGS_PATH}/settings.json"},
+            *_token(draft),
             *strengths,
         ],
         "ports": [{"name": "http", "containerPort": server.port}],
@@ -118,6 +120,32 @@ def _container(draft: Draft, preset: Preset, image: str) -> dict[str, Any]:
 def command(server: Server) -> list[str]:
     """`launch` with its parameters, then `program` with its own, in catalogue order."""
     return [*server.launch, *_flags(server.launch_params), server.program, *_flags(server.params)]
+
+
+def _engine_flags(draft: Draft, preset: Preset) -> list[str]:
+    """What vLLM is told of this workspace: the GPUs of its node, its adapters and its own configuration.
+
+    That file comes last, so that it overrides everything else, as it does to Kaito's server.
+    """
+    inference = draft.workspace.inference
+    if fit.runtime(draft.workspace, preset) != "vllm" or inference is None:
+        return []
+    said: dict[str, str] = {}
+    if (gpus := podspec.gpus_per_node(draft)) > 1:
+        said["tensor-parallel-size"] = str(gpus)
+    if inference.adapters:
+        said |= {"enable-lora": "", "kaito-adapters-dir": _ADAPTER_ROOT}
+    if draft.config:
+        said["kaito-config-file"] = f"{podspec.SETTINGS_PATH}/inference_config.yaml"
+    return _flags(said)
+
+
+def _token(draft: Draft) -> list[dict[str, Any]]:
+    """The key of `modelAccessSecret` is Kaito's."""
+    choice = draft.workspace.preset
+    secret = choice.preset_options.model_access_secret if choice else ""
+    key = {"secretKeyRef": {"name": secret, "key": "HF_TOKEN"}}
+    return [{"name": "HF_TOKEN", "valueFrom": key}] if secret else []
 
 
 def _flags(params: dict[str, str]) -> list[str]:

@@ -1,5 +1,6 @@
 """What a plan amounts to: verbs, targets, counts, GPUs and dollars, as plain data with stable names."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,7 +56,13 @@ class Proposal:
         """What that costs; None without prices."""
         if not self.policy.prices:
             return None
-        return sum(nodes * self.policy.prices.get(kind, 0.0) for nodes, _, kind in self._nodes())
+        before: Counter[str] = Counter()
+        for line in self.observed.fleet.values():
+            before.update(line.nodes)
+        after = before.copy()
+        for nodes, _, kind in self._nodes():
+            after[kind] += nodes
+        return self.policy.hourly(after) - self.policy.hourly(before)
 
     def _nodes(self) -> Iterator[tuple[int, int, str]]:
         """(nodes added, GPUs of each, instance type) of each pool step."""

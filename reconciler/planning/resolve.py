@@ -148,7 +148,7 @@ def _missing_config(workspace: Workspace, origin: Origin) -> Problem:
 
 def _native(draft: Draft, origin: Origin) -> DesiredWorkspace:
     workspace = draft.workspace
-    preset = draft.context.catalogues.presets.get(workspace.preset_name) if workspace.preset_name else None
+    preset = fit.preset_of(workspace, draft.context.catalogues)
     common = _common(draft, origin)
     if workspace.tuning is not None:
         assert preset is not None

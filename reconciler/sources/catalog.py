@@ -9,23 +9,32 @@ from pydantic import ValidationError
 from .. import data
 from ..errors import InvalidSpec
 from ..model.catalogues import Catalogue, Catalogues
-from ..model.preset import Preset
+from ..model.preset import Preset, of_repository
+from ..model.settings import CatalogueSettings, PriceSettings
 from ..model.sku import Sku
 from ..model.workspace import Part
-from . import shape, yaml_loader
+from . import prices, shape, yaml_loader
 
 T = TypeVar("T", bound=Part)
+SHIPPED = CatalogueSettings()
+LIST_PRICES = PriceSettings()
 
 
-def load(root: Path | None = None) -> Catalogues:
-    """Reads `catalog/*.yaml` and `skus/*.yaml` below `root`, by default the shipped `presets`.
+def load(
+    catalogue: CatalogueSettings = SHIPPED, paid: PriceSettings = LIST_PRICES, root: Path | None = None
+) -> Catalogues:
+    """Reads `catalog/*.yaml` and `skus/<cloud>.yaml` below `root`, by default the shipped `presets`.
 
     Raises InvalidSpec with file, line and field of the first mistake.
     """
-    folder = root or data.path("presets")
+    shipped = root or data.path("presets")
+    folders = [shipped / "catalog", *([catalogue.folder] if catalogue.folder else [])]
+    if not folders[-1].is_dir():
+        raise InvalidSpec(f"catalogue.folder {str(folders[-1])!r}: there is no such folder")
     try:
-        presets = Catalogue.of(_entries(folder / "catalog", Preset))
-        return Catalogues(presets, Catalogue.of(_entries(folder / "skus", Sku)))
+        presets = Catalogue.of((p for folder in folders for p in _entries(folder, Preset)), of_repository)
+        skus = _entries(shipped / "skus", Sku, f"{catalogue.cloud}.yaml")
+        return Catalogues(presets, Catalogue.of(prices.applied(skus, paid)))
     except ValueError as error:
         raise InvalidSpec(str(error)) from None
 
@@ -36,9 +45,9 @@ def templates() -> dict[str, str]:
     return {method: (folder / f"{method}.yaml").read_text() for method in ("lora", "qlora")}
 
 
-def _entries(folder: Path, model: type[T]) -> Iterator[T]:
+def _entries(folder: Path, model: type[T], files: str = "*.yaml") -> Iterator[T]:
     """One entry for each document of each file, in the order of the files' names."""
-    for file in sorted(folder.glob("*.yaml")):
+    for file in sorted(folder.glob(files)):
         content = file.read_bytes()
         stream = yaml_loader.load(content)
         for fault in filter(None, (stream.fault, *(f for d in stream.documents for f in d.faults))):

@@ -111,10 +111,64 @@ def test_a_shortage_can_be_let_through_and_is_then_a_warning():
     assert len(rules.problems(refused, needs)) == 1
 
 
-def test_a_runtime_the_preset_lacks_is_refused():
-    (found,) = rules.problems(workspace(INFERENCE, **{"kaito.sh/runtime": "vllm"}), SHIPPED)
-    assert found.field == "metadata.annotations[kaito.sh/runtime]"
-    assert found.remedy == "use transformers, or leave it out"
+NC24 = INFERENCE.replace("Standard_NC6s_v3", "Standard_NC24ads_A100_v4")
+
+
+def preset(name: str, text: str = NC24) -> str:
+    return text.replace("phi-3-mini-4k-instruct", f'"{name}"', 1)
+
+
+STRENGTH = 'strength: "1.0"'
+RUNTIMES = {
+    "a runtime the preset lacks": (
+        preset("qwen3-8b-awq"),
+        "transformers",
+        ("metadata.annotations[kaito.sh/runtime]", "use vllm, or leave it out"),
+    ),
+    "a strength, which vLLM cannot apply": (
+        ADAPTER,
+        "vllm",
+        ("inference.adapters[0].strength", "remove it"),
+    ),
+    "adapters where the model takes none": (
+        ADAPTER.replace("phi-3-mini-128k-instruct", "falcon-7b", 1).replace(STRENGTH, ""),
+        "vllm",
+        ("inference.adapters", "remove them, or choose another preset"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "asked", "said"), RUNTIMES.values(), ids=RUNTIMES.keys())
+def test_what_a_runtime_cannot_do_is_refused(text, asked, said):
+    (found,) = rules.problems(workspace(text, **{"kaito.sh/runtime": asked}), SHIPPED)
+    assert (found.field, found.remedy) == said
+
+
+def test_weights_behind_a_login_need_a_token():
+    (found,) = rules.problems(workspace(preset("llama-3.1-8b-instruct")), SHIPPED)
+    assert found.field == "inference.preset.presetOptions.modelAccessSecret"
+    name = "llama-3.1-8b-instruct\n    presetOptions: {modelAccessSecret: hf}"
+    assert rules.problems(workspace(NC24.replace("phi-3-mini-4k-instruct", name, 1)), SHIPPED) == []
+
+
+def test_a_model_nobody_listed_is_let_through_and_told_of():
+    said = workspace(preset("some-team/Their.Model-7B"))
+    assert rules.problems(said, SHIPPED) == []
+    assert any("nothing is known of its size" in line for line in rules.warnings(said, SHIPPED))
+
+
+def test_a_model_nobody_listed_is_as_large_as_the_workspace_says():
+    fits, not_ = (
+        workspace(preset("team/model"), **{"reconciler.dev/weights-gib": gib}) for gib in ("60", "61.5")
+    )
+    assert rules.problems(fits, SHIPPED) == rules.problems(fits, SHIPPED, byo=True) == []
+    assert not any("nothing is known" in line for line in rules.warnings(fits, SHIPPED))
+    (found,) = rules.problems(not_, SHIPPED)
+    assert "has 80 GiB of GPU memory, and team/model needs at least 81.2" in found.rule
+
+
+def test_a_preset_that_kaito_gave_up_is_a_warning():
+    assert any("no longer offers" in line for line in rules.warnings(workspace(preset("phi-2")), SHIPPED))
 
 
 def test_a_suspension_is_read():

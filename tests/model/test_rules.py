@@ -288,6 +288,14 @@ RULES = {
     "an accelerator partition has a count": Row(
         INFERENCE, SKU, "  partition: {mode: accelerator} # here\n", "resource.partition", "count"
     ),
+    "a size that is none": Row(
+        INFERENCE,
+        NAME,
+        annotated('reconciler.dev/weights-gib: "big"'),
+        "metadata.annotations[reconciler.dev/weights-gib]",
+        "it must be a number of GiB above 0 and below 10000",
+        'write the size of its safetensors files, as in "14.9"',
+    ),
     "a suspension begins with a time": Row(
         INFERENCE,
         NAME,

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from builders import (
+    A100,
     EIGHT,
     NOW,
     V100,
@@ -299,6 +300,15 @@ def test_new_pools_wait_at_the_spending_limit():
     found = desired(workspace_yaml("a"), workspace_yaml("b", instance_type=V100), workspace_yaml("c"))
     plan = guarded(found, world, spend(8.0))
     assert {s.workspace.name for s in plan.steps if s.action.__class__.__name__ == "CreatePool"} == {"b"}
+    assert {h.workspace.name for h in plan.holds if h.reason == "SpendLimit"} == {"c"}
+
+
+def test_reserved_nodes_are_paid_for_already():
+    world = observed(*running("a"), ObservedWorkspace(ws("b")), ObservedWorkspace(ws("c")))
+    found = desired(workspace_yaml("a"), workspace_yaml("b"), workspace_yaml("c"))
+    plan = guarded(found, world, replace(spend(4.0), reserved={A100: 2}))
+    assert {s.workspace.name for s in plan.steps if s.action.__class__.__name__ == "CreatePool"} == {"b", "c"}
+    plan = guarded(found, world, replace(spend(3.9), reserved={A100: 2}))
     assert {h.workspace.name for h in plan.holds if h.reason == "SpendLimit"} == {"c"}
 
 
