@@ -6,6 +6,7 @@ from . import annotations, names
 from .catalogues import Catalogues
 from .finding import Finding, finding
 from .preset import Preset, Runtime
+from .sizing.advice import advice
 from .sku import Sku
 from .workspace import Workspace
 
@@ -32,8 +33,8 @@ def problems(workspace: Workspace, catalogues: Catalogues, *, byo: bool = False)
     return found
 
 
-def warnings(workspace: Workspace, catalogues: Catalogues) -> tuple[str, ...]:
-    """What works or may work, yet somebody should know."""
+def warnings(workspace: Workspace, catalogues: Catalogues, config: str = "") -> tuple[str, ...]:
+    """What works or may work, yet somebody should know. `config`: text of the configuration it uses."""
     sku, preset = catalogues.skus.get(workspace.instance_type), preset_of(workspace, catalogues)
     said = [f"{preset.name}: {preset.deprecated}"] if preset and preset.deprecated else []
     if preset and not preset.known:
@@ -49,6 +50,8 @@ def warnings(workspace: Workspace, catalogues: Catalogues) -> tuple[str, ...]:
                 f"{workspace.tuning.method} tuning of {preset.name} wants {advised:g} GiB per GPU; "
                 f"{sku.name} has {sku.gib_per_gpu:g} GiB and may run out of memory"
             )
+    if sku and preset:
+        said += advice(workspace, preset, runtime(workspace, preset), sku, config)
     if workspace.wants(names.BYPASS_RESOURCE_CHECKS):
         said += [
             f"{f.rule} (let through by {names.BYPASS_RESOURCE_CHECKS})" for f in _short(workspace, catalogues)

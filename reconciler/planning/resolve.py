@@ -134,7 +134,7 @@ def _build(
         return tuple(problems)
     draft = Draft(context, workspace, config or "")
     built = _native(draft, origin) if context.engine == "native" else _delivered(draft, origin)
-    warnings = fit.warnings(workspace, context.catalogues)
+    warnings = fit.warnings(workspace, context.catalogues, config or "")
     return replace(built, warnings=warnings)
 
 

@@ -1,0 +1,1 @@
+"""Does a model fit a machine? GPU memory of serving and of tuning, from the model's geometry."""
