@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from . import ack, catalogue, demo, dev, plan, run, status, suspend, validate, version, wait, why
+from . import ack, catalogue, demo, dev, fit, plan, run, status, suspend, validate, version, wait, why
 from .output import complain, reported
 
 WRONG_USAGE = 64
@@ -21,6 +21,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "validate": validate.validate,
     "presets": catalogue.presets,
     "skus": catalogue.skus,
+    "fit": fit.fit,
     "status": status.status,
     "why": why.why,
     "wait": wait.wait,

@@ -67,15 +67,15 @@ def catalogues(settings: config.Settings | None, cloud: str | None) -> Catalogue
 
 def _say(found: Catalogue[T], name: str | None, output: str, columns: Sequence[str], row: Row[T]) -> None:
     if name is not None:
-        one = _document(_one(found, name))
-        say_json(one) if output == "json" else say(yaml.safe_dump(one, sort_keys=False, allow_unicode=True))
+        said = _document(one(found, name))
+        say_json(said) if output == "json" else say(yaml.safe_dump(said, sort_keys=False, allow_unicode=True))
     elif output == "json":
         say_json([_document(entry) for entry in found])
     else:
         say_table(columns, sorted(map(row, found)))
 
 
-def _one(found: Catalogue[T], name: str) -> T:
+def one(found: Catalogue[T], name: str) -> T:
     entry = found.get(name)
     if entry is None:
         near = found.suggest(name)
