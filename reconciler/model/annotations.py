@@ -15,8 +15,12 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     names.DRIFT: ("correct", "report"),
     names.BYPASS_RESOURCE_CHECKS: ("true", "false"),
     names.RUNTIME: ("transformers", "vllm"),
+    "kaito.sh/performance-mode": ("balanced", "interactivity", "throughput"),
+    "kaito.sh/use-local-weights": ("true", "false"),
+    "kaito.sh/disable-benchmark": ("true", "false"),
+    "kaito.sh/node-image-family": ("ubuntu", "azurelinux"),
 }
-"""Annotations with a closed set of values. Kaito itself takes any value of its own two silently."""
+"""Annotations with a closed set of values. Kaito takes any value of some of its own silently."""
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 

@@ -3,7 +3,9 @@
 Each check returns why a text is refused, or an empty string. All patterns are linear.
 """
 
+import ipaddress
 import re
+from urllib.parse import urlsplit
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
@@ -15,6 +17,7 @@ _COMPONENT = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _URL = re.compile(r"https?://[^/?#\s@]+([/?#][^\s]*)?", re.IGNORECASE)
+_METADATA_HOSTS = frozenset({"metadata.google.internal", "metadata.google", "instance-data.ec2.internal"})
 _PLACEHOLDER = re.compile(
     r"(?<![A-Za-z])(?:[A-Z0-9]+_)*HERE(?![A-Za-z])|<[^<>]*>|\$\{[^{}]*\}"
     r"|(?<![A-Za-z])(?:YOUR[-_ ]?[A-Z]+|PULLREGISTRY|PUSHREGISTRY|CHANGE_?ME|REPLACE_?ME|TODO)(?![A-Za-z])"
@@ -81,6 +84,26 @@ def _part_fault(part: str) -> str:
 def url_fault(text: str) -> str:
     """An http or https URL with a host."""
     return "" if _URL.fullmatch(text) else "it must be an http or https URL without spaces"
+
+
+def host_fault(url: str) -> str:
+    """A host that only the pod's own machine or network has: data must come from where all can see it.
+
+    Kaito refuses the same since 0.9, so that a pod is not made to read the cloud's metadata for somebody.
+    """
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return "its host is none"
+    if host in _METADATA_HOSTS:
+        return "it must not be the cloud's metadata service"
+    if host == "localhost" or host.endswith(".localhost"):
+        return "it must not be the pod's own machine"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return ""
+    return "" if address.is_global else "it must not be a loopback, private or link-local address"
 
 
 def has_login(url: str) -> bool:

@@ -8,7 +8,7 @@ of Kaito's create validation and hold here for every commit; Kaito checks less o
 import math
 from collections.abc import Callable, Iterable, Iterator
 
-from . import annotations, grammar, names
+from . import annotations, grammar, names, pods
 from .finding import Finding, Path, finding
 from .fit import problems, warnings
 from .suggestion import nearest
@@ -45,7 +45,7 @@ def one_kind(workspace: Workspace) -> Findings:
 
 
 def preset_or_template(workspace: Workspace) -> Findings:
-    """Exactly one of `inference.preset` and `inference.template`; a template has containers."""
+    """Exactly one of `inference.preset` and `inference.template`; a template can be started."""
     block = workspace.inference
     if not block:
         return
@@ -57,9 +57,8 @@ def preset_or_template(workspace: Workspace) -> Findings:
         yield finding(
             ("inference",), None, "preset or template is required", "name a preset, or give a pod template"
         )
-    elif block.template is not None and not _containers(block.template):
-        at = ("inference", "template", "spec", "containers")
-        yield finding(at, None, "a pod template needs containers", "add at least one container")
+    elif block.template is not None:
+        yield from pods.template(("inference", "template"), block.template)
 
 
 def counts(workspace: Workspace) -> Findings:
@@ -232,6 +231,7 @@ def tuning_input(workspace: Workspace) -> Findings:
             yield finding(at, None, rule, "remove it, and change that password")
         else:
             yield from _match(grammar.url_fault, at, url, "use an http or https URL")
+            yield from _match(grammar.host_fault, at, url, "use a host that the whole network can reach")
     yield from _source(("tuning", "input"), source, key="")
 
 
@@ -251,6 +251,8 @@ def tuning_output(workspace: Workspace) -> Findings:
         )
     yield from _image((*at, "image"), output.image)
     yield from _object_name((*at, "imagePushSecret"), output.image_push_secret)
+    if output.volume_source is not None:
+        yield from pods.volume_source((*at, "volumeSource"), output.volume_source)
 
 
 def partition(workspace: Workspace) -> Findings:
@@ -319,8 +321,5 @@ def _source(at: Path, source: DataSource, key: str = "source") -> Findings:
     where = (*at, key) if key else at
     yield from _image((*where, "image"), source.image)
     yield from _secrets((*where, "imagePullSecrets"), source.image_pull_secrets)
-
-
-def _containers(template: dict[str, object]) -> bool:
-    spec = template.get("spec")
-    return isinstance(spec, dict) and isinstance(spec.get("containers"), list) and bool(spec["containers"])
+    if source.volume_source is not None:
+        yield from pods.volume_source((*where, "volumeSource"), source.volume_source)
