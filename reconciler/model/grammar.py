@@ -5,7 +5,6 @@ Each check returns why a text is refused, or an empty string. All patterns are l
 
 import ipaddress
 import re
-from urllib.parse import urlsplit
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
@@ -17,6 +16,7 @@ _COMPONENT = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _URL = re.compile(r"https?://[^/?#\s@]+([/?#][^\s]*)?", re.IGNORECASE)
+_HOST_OF = re.compile(r"https?://(?:\[([^\]]*)\]|([^/?#:\s]*))", re.IGNORECASE)
 _METADATA_HOSTS = frozenset({"metadata.google.internal", "metadata.google", "instance-data.ec2.internal"})
 _PLACEHOLDER = re.compile(
     r"(?<![A-Za-z])(?:[A-Z0-9]+_)*HERE(?![A-Za-z])|<[^<>]*>|\$\{[^{}]*\}"
@@ -91,10 +91,8 @@ def host_fault(url: str) -> str:
 
     Kaito refuses the same since 0.9, so that a pod is not made to read the cloud's metadata for somebody.
     """
-    try:
-        host = (urlsplit(url).hostname or "").rstrip(".")
-    except ValueError:
-        return "its host is none"
+    found = _HOST_OF.match(url)
+    host = (found[1] or found[2] or "").rstrip(".").lower() if found else ""
     if host in _METADATA_HOSTS:
         return "it must not be the cloud's metadata service"
     if host == "localhost" or host.endswith(".localhost"):
