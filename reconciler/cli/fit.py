@@ -62,7 +62,7 @@ def fit(
     skus = [one(known.skus, instance_type)] if instance_type else [sku for sku in known.skus if sku.gpus]
     model = _model(chosen, runtime)
     if method is None:
-        found = serving_options(model, skus, Demand(context, sequences))
+        found = serving_options(chosen, model, skus, Demand(context, sequences))
     else:
         found = tuning_options(model, skus, _recipe(chosen, method, context, sequences))
     if output == "json":
@@ -119,6 +119,8 @@ def _notes(option: Option) -> Iterable[str]:
     sku = option.sku
     if sku.retired:
         yield f"retired {sku.retired.on}, use {sku.retired.replacement}"
+    if option.enough < option.nodes:
+        yield f"{counted(option.enough, 'node')} would hold it, but not pass Kaito's checks"
     if option.layout and option.layout.tensor > 1 and not sku.nvlink:
         yield "no NVLink known"
 

@@ -141,12 +141,13 @@ def _short(workspace: Workspace, catalogues: Catalogues) -> Findings:
     preset, sku = preset_of(workspace, catalogues), catalogues.skus.get(workspace.instance_type)
     if not (workspace.inference and preset and sku):
         return
-    for rule in _shortages(workspace.resource.count, preset, sku):
+    for rule in shortages(workspace.resource.count, preset, sku):
         remedy = "choose a larger instance type or count, or a smaller preset"
         yield finding(_INSTANCE_TYPE, workspace.instance_type, rule, remedy)
 
 
-def _shortages(count: int, preset: Preset, sku: Sku) -> Iterator[str]:
+def shortages(count: int, preset: Preset, sku: Sku) -> Iterator[str]:
+    """What so many nodes lack by Kaito's three checks."""
     needs = preset.inference.needs
     gpus, total = count * sku.gpus, count * sku.gpu_memory_gib
     nodes, least = f"{count} × {sku.name}", f"{preset.name} needs at least"

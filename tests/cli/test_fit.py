@@ -3,6 +3,25 @@
 import json
 
 A100, V100 = "Standard_NC24ads_A100_v4", "Standard_NC6s_v3"
+FOUR_A100 = "Standard_NC96ads_A100_v4"
+DECLARED = """
+apiVersion: kaito.sh/v1beta1
+kind: Workspace
+metadata: {name: phi, namespace: ai}
+resource:
+  instanceType: Standard_NV36ads_A10_v5
+  labelSelector: {matchLabels: {apps: phi}}
+inference:
+  preset: {name: phi-4-mini-instruct}
+  config: phi
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: phi, namespace: ai}
+data:
+  inference_config.yaml: |
+    vllm: {max-model-len: 100000}
+"""
 
 
 def first_cells(table: str) -> list[str]:
@@ -54,12 +73,24 @@ async def test_status_1_where_nothing_fits_and_the_reasons_are_shown_unasked(cli
 
 async def test_more_sequences_need_a_larger_machine(cli):
     one, many = [
-        {each["instanceType"] for each in await options(cli, "phi-3-mini-4k-instruct", "--sequences", n)
-         if each["fits"]}
+        {
+            each["instanceType"]: each["fits"]
+            for each in await options(cli, "phi-3-mini-4k-instruct", "--sequences", n)
+        }
         for n in ("1", "10")
-    ]  # fmt: skip
-    assert many < one
-    assert V100 in one - many
+    ]
+    assert one[V100] and one[A100]
+    assert many[A100] and not many[V100]
+
+
+async def test_what_fits_is_what_validate_accepts(cli):
+    """Two A100 would hold this model, and Kaito asks for 161.4 GiB."""
+    outcome = await cli("fit", "mistral-medium-3.5-128b", "-i", "Standard_NC48ads_A100_v4")
+    assert outcome.out.splitlines()[1].split()[4:6] == ["yes", "2"]
+    assert "1 node would hold it, but not pass Kaito's checks" in outcome.out
+    few = await cli("fit", "llama-2-13b", "-i", A100)
+    assert few.code == 1
+    assert "1 × Standard_NC24ads_A100_v4 has 1 GPUs, and llama-2-13b needs at least 2" in few.out
 
 
 async def test_tuning_by_lora_needs_more_than_by_qlora(cli):
@@ -93,3 +124,47 @@ async def test_a_preset_that_is_not_known_or_cannot_be_tuned_is_an_error(cli):
 
 async def test_a_context_below_nothing_is_wrong_usage(cli):
     assert (await cli("fit", "mistral-7b-instruct", "--context", "-1")).code == 64
+
+
+async def test_a_model_nobody_listed_says_what_is_not_known(cli):
+    outcome = await cli("fit", "some/model")
+    assert (outcome.code, outcome.err) == (
+        1,
+        "error: some/model: the catalogue knows no layers, heads and context of it\n",
+    )
+
+
+async def test_the_runtime_decides_how_the_model_is_cut(cli):
+    cut = {}
+    for runtime in ("transformers", "vllm"):
+        (found,) = await options(cli, "mistral-7b-instruct", "-i", FOUR_A100, "--runtime", runtime)
+        cut[runtime] = found["tensorParallel"], found["pipelineParallel"]
+    assert cut == {"transformers": (1, 4), "vllm": (4, 1)}
+    none = await cli("fit", "deepseek-r1-0528", "--runtime", "transformers")
+    assert none.code == 1
+    assert none.err == "error: deepseek-r1-0528 is not served by transformers; it is by vllm\n"
+
+
+async def test_vllm_is_not_offered_gpus_too_old_for_it(cli):
+    old = await cli("fit", "mistral-7b-instruct", "--runtime", "vllm", "-i", "Standard_NC64as_T4_v3")
+    assert old.code == 1
+    assert "it takes CUDA compute capability 8.0, and its T4 has 7.5" in old.out
+
+
+async def test_layers_shared_over_pcie_are_told(cli):
+    slow, fast = [
+        await cli("fit", "phi-4", "-i", name)
+        for name in ("Standard_NV72ads_A10_v5", "Standard_NC48ads_A100_v4")
+    ]
+    assert "no NVLink known" in slow.out
+    assert "NVLink" not in fast.out
+
+
+async def test_validate_judges_the_context_that_a_configuration_asks_for(cli, tmp_path):
+    (tmp_path / "phi.yaml").write_text(DECLARED)
+    outcome = await cli("validate", tmp_path)
+    assert outcome.code == 0
+    assert (
+        "warning: max-model-len 100000 is more than 1 × Standard_NV36ads_A10_v5 can hold: "
+        "at most 82624 tokens fit" in outcome.out
+    )

@@ -92,7 +92,7 @@ def test_nodes_as_kaito_counts_them_unless_there_is_a_reason(preset, on, context
 @pytest.mark.parametrize("preset", list(SHIPPED.presets), ids=lambda preset: preset.name)
 def test_every_model_that_ships_fits_a_machine_that_is_sold(preset):
     shipped = Model.of(preset, preset.inference.runtimes[0])
-    best = serving_options(shipped, SHIPPED.skus, Demand())[0]
+    best = serving_options(preset, shipped, SHIPPED.skus, Demand())[0]
     assert best.fits
     assert best.dollars_per_hour and not best.sku.retired
 

@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..fit import shortages
+from ..preset import Preset
 from ..sku import Sku
 from .layout import Layout
 from .model import Model
-from .serving import Demand, smallest
+from .serving import Demand, Serving, smallest
 from .training import Recipe, training
 
 
@@ -16,6 +18,8 @@ class Option:
 
     sku: Sku
     nodes: int
+    enough: int
+    """Nodes that would hold it, where Kaito's checks ask for more."""
     layout: Layout | None
     """None for tuning, which holds the whole model on each GPU, and where the machine is not suited."""
     max_context: int
@@ -34,23 +38,38 @@ class Option:
         return self.sku.price.dollars_per_hour * self.nodes if self.sku.price else None
 
 
-def serving_options(model: Model, skus: Iterable[Sku], demand: Demand) -> list[Option]:
-    return _ranked(_served(model, sku, demand) for sku in skus)
+def serving_options(preset: Preset, model: Model, skus: Iterable[Sku], demand: Demand) -> list[Option]:
+    """On as few nodes as hold it and pass Kaito's checks."""
+    return _ranked(_served(preset, model, sku, demand) for sku in skus)
 
 
 def tuning_options(model: Model, skus: Iterable[Sku], recipe: Recipe) -> list[Option]:
     return _ranked(_tuned(model, sku, recipe) for sku in skus)
 
 
-def _served(model: Model, sku: Sku, demand: Demand) -> Option:
-    found = smallest(model, sku, demand)
-    nodes = found.layout.nodes if found.layout else 1
-    return Option(sku, nodes, found.layout, found.max_context, found.needed_gib, found.reasons)
+def _served(preset: Preset, model: Model, sku: Sku, demand: Demand) -> Option:
+    counts = range(1, model.most_nodes + 1)
+    passing = [count for count in counts if not any(shortages(count, preset, sku))]
+    refused = () if passing else tuple(shortages(model.most_nodes, preset, sku))
+    held, found = smallest(model, sku, demand), smallest(model, sku, demand, min(passing, default=1))
+    return Option(
+        sku,
+        _nodes(found),
+        _nodes(held),
+        found.layout,
+        found.max_context,
+        found.needed_gib,
+        found.reasons + refused,
+    )
+
+
+def _nodes(found: Serving) -> int:
+    return found.layout.nodes if found.layout else 1
 
 
 def _tuned(model: Model, sku: Sku, recipe: Recipe) -> Option:
     found = training(model, sku, recipe)
-    return Option(sku, 1, None, found.max_sequence, found.needed_gib, found.reasons)
+    return Option(sku, 1, 1, None, found.max_sequence, found.needed_gib, found.reasons)
 
 
 def _ranked(options: Iterable[Option]) -> list[Option]:

@@ -65,9 +65,9 @@ class Serving:
 LEAST = Demand()
 
 
-def smallest(model: Model, sku: Sku, demand: Demand = LEAST) -> Serving:
+def smallest(model: Model, sku: Sku, demand: Demand = LEAST, at_least: int = 1) -> Serving:
     """On as few nodes as will do; where the most it may span will not, what they lack."""
-    tried = [serving(model, sku, nodes, demand) for nodes in range(1, model.most_nodes + 1)]
+    tried = [serving(model, sku, nodes, demand) for nodes in range(at_least, model.most_nodes + 1)]
     fallback = next((each for each in reversed(tried) if each.layout), tried[0])
     return next((each for each in tried if each.fits), fallback)
 
