@@ -98,6 +98,11 @@ def test_a_server_that_cannot_span_nodes_must_fit_each():
     assert "may not run on 2 × Standard_1x16: short of 4.4 GiB per GPU on 1 node" in found
 
 
+def test_what_a_configuration_says_to_vllm_is_nothing_to_another_server():
+    transformers = catalogues(LLAMA_8B, "transformers")
+    assert said(INFERENCE, "1x24", config="vllm: {max-model-len: 200000}", known=transformers) == []
+
+
 def test_without_geometry_nothing_is_told():
     assert said(INFERENCE, "1x16", known=catalogues(None)) == []
 

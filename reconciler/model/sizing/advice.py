@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
 
 import yaml
 
@@ -25,23 +24,24 @@ def advice(workspace: Workspace, preset: Preset, runtime: Runtime, sku: Sku, con
     if workspace.tuning is not None:
         yield from _tuning(workspace, preset, model, sku, config)
     else:
-        yield from _context(model, config)
-        yield from _serving(workspace, model, sku, config)
+        asked = demand(config) if runtime == "vllm" else Demand()
+        yield from _context(model, asked)
+        yield from _serving(workspace, model, sku, asked)
 
 
-def _context(model: Model, config: str) -> Iterator[str]:
-    asked, limit = demand(config).context, model.architecture.context
-    if asked > limit:
-        yield f"max-model-len {asked} is above the limit of {model.name}, {limit} tokens"
+def _context(model: Model, asked: Demand) -> Iterator[str]:
+    limit = model.architecture.context
+    if asked.context > limit:
+        yield f"max-model-len {asked.context} is above the limit of {model.name}, {limit} tokens"
 
 
-def _serving(workspace: Workspace, model: Model, sku: Sku, config: str) -> Iterator[str]:
+def _serving(workspace: Workspace, model: Model, sku: Sku, asked: Demand) -> Iterator[str]:
     """What all nodes together cannot hold; or what only all of them together can.
 
     A server that cannot span nodes runs on each of them by itself.
     """
-    count, wanted = workspace.resource.count, _within(model, demand(config))
-    together, alone = (serving(model, sku, nodes, wanted) for nodes in (min(count, model.most_nodes), 1))
+    count, wanted = workspace.resource.count, _within(model, asked)
+    together, alone = (serving(model, sku, nodes, wanted) for nodes in (count if model.shared else 1, 1))
     named = f"{count} × {sku.name}"
     if together.fits and not alone.fits:
         yield f"{model.name} fits {named} only where its server spans all nodes: {'; '.join(alone.reasons)}"
@@ -98,7 +98,7 @@ def _number(value: object, default: int) -> int:
     return int(text) if text.isdecimal() and len(text) < 10 and int(text) else default
 
 
-def _section(config: str, *path: str) -> Mapping[str, Any]:
+def _section(config: str, *path: str) -> Mapping[str, object]:
     found: object = _parsed(config)
     for key in path:
         found = found.get(key) if isinstance(found, dict) else None
