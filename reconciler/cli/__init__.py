@@ -32,6 +32,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "version": version.show_version,
 }
 
+SILENT = {"validate", "presets", "skus", "fit", "version"}
+"""Commands that work on files alone and log nothing."""
+
 app = typer.Typer(
     name="reconciler",
     help="Reconciles AI workspaces declared in Git with a Kubernetes cluster.",
@@ -40,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _name, _command in COMMANDS.items():
-    app.command(_name)(reported(_command))
+    app.command(_name)(reported(_command, logs=_name not in SILENT))
 app.add_typer(dev.app)
 
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]

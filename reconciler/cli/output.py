@@ -1,13 +1,13 @@
 """What a person or a program reads of a command: results on stdout, one clear line per error on stderr."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import orjson
-import structlog
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +17,8 @@ from ..errors import ReconcilerError
 P = ParamSpec("P")
 R = TypeVar("R")
 
+BROKEN_PIPE = 141
+"""Exit status where the reader of the output went away, as a shell shows it."""
 FAILED = 1
 """Exit status after an error."""
 _UNWRAPPED = 10_000
@@ -60,16 +62,23 @@ def complain(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
-def reported(command: Callable[P, R]) -> Callable[P, R]:
-    """A command that fails ends with one line for each error and status 1; `--verbose` shows tracebacks."""
+def reported(command: Callable[P, R], *, logs: bool = True) -> Callable[P, R]:
+    """A command that fails ends with one line for each error and status 1; `--verbose` shows tracebacks.
+
+    Without `logs` it uses nothing that logs: preparing for that takes longer than most such commands.
+    """
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        _log_to_stderr(verbose=bool(kwargs.get("verbose")))
+        if logs:
+            _log_to_stderr(verbose=bool(kwargs.get("verbose")))
         try:
             return command(*args, **kwargs)
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
+        except BrokenPipeError:  # whoever read the output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(BROKEN_PIPE) from None
         except Exception as error:
             if kwargs.get("verbose"):
                 raise
@@ -84,6 +93,8 @@ def _log_to_stderr(*, verbose: bool) -> None:
     """Warnings of our own only, so that stdout holds the result alone; those of libraries with `verbose`."""
     if not verbose:
         logging.lastResort = logging.NullHandler()
+    import structlog
+
     structlog.configure(
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.WARNING),

@@ -33,8 +33,13 @@ def folder(root: Path, entries: Sequence[PathEntry]) -> Declarations:
     """What a working directory declares under the settings' paths. Raises Unavailable."""
     if not root.is_dir():
         raise Unavailable(f"{root}: there is no such folder")
-    found = asyncio.run(DirectorySource(root, entries).refresh())
-    return replace(found, files=refused(found.files))
+    read: list[Declarations] = []
+
+    async def refresh() -> None:  # asyncio prints the result of what it has run, to nobody and at length
+        read.append(await DirectorySource(root, entries).refresh())
+
+    asyncio.run(refresh())
+    return replace(read[0], files=refused(read[0].files))
 
 
 def problems_of(desired: Desired) -> list[Problem]:

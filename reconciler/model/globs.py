@@ -19,6 +19,8 @@ def fits(pattern: Sequence[str], parts: Sequence[str]) -> bool:
 
 
 def _fits_name(pattern: str, name: str) -> bool:
+    if pattern == name:
+        return True
     return _fits(pattern, name, "*", lambda wanted, char: wanted in ("?", char))
 
 

@@ -2,8 +2,9 @@
 
 import base64
 import hashlib
-import json
 from typing import Any, NamedTuple
+
+import orjson
 
 PREFIX = "reconciler.dev/"
 
@@ -94,8 +95,7 @@ def owner_of(mark: str, cluster_id: str) -> WorkspaceId | None:
 
 def fingerprint(value: Any) -> str:
     """16 hex digits over canonical JSON: equal content, equal fingerprint, whatever the key order."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
 def pool_name(cluster_id: str, key: str, generation: int) -> str:

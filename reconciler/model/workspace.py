@@ -6,6 +6,7 @@ the Kubernetes API, so readers drop nulls before they validate.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, StrictInt, model_validator
@@ -177,7 +178,7 @@ class Workspace(Part):
         """The document it was read from: what the mirrored object shows. Not to be changed."""
         return self._raw
 
-    @property
+    @cached_property
     def id(self) -> WorkspaceId:
         return WorkspaceId(self.metadata.namespace, self.metadata.name)
 

@@ -40,9 +40,9 @@ def settings(draft: Draft) -> DesiredObject:
     return child(draft, "ConfigMap", podspec.settings_name(draft), {"data": data})
 
 
-def deployment(draft: Draft, preset: Preset | None) -> DesiredObject:
-    """`preset` is None where the workspace brings a pod template."""
-    template = _from_preset(draft, preset) if preset is not None else _from_template(draft)
+def deployment(draft: Draft, preset: Preset | None, config: DesiredObject) -> DesiredObject:
+    """`preset` is None where the workspace brings a pod template; `config` is what `settings` made."""
+    template = _from_preset(draft, preset, config) if preset is not None else _from_template(draft)
     spec = {
         "replicas": draft.workspace.resource.count,
         "selector": {"matchLabels": {names.WORKSPACE: draft.id.name}},
@@ -68,7 +68,7 @@ def service(draft: Draft, preset: Preset | None) -> DesiredObject:
     return child(draft, "Service", draft.id.name, {"spec": spec})
 
 
-def _from_preset(draft: Draft, preset: Preset) -> dict[str, Any]:
+def _from_preset(draft: Draft, preset: Preset, config: DesiredObject) -> dict[str, Any]:
     inference = draft.workspace.inference
     assert inference is not None
     choice = draft.workspace.preset
@@ -84,7 +84,7 @@ def _from_preset(draft: Draft, preset: Preset) -> dict[str, Any]:
         spec["initContainers"] = [_puller(a.source) for a in adapters]
     if secrets:
         spec["imagePullSecrets"] = podspec.pull_secrets(tuple(dict.fromkeys(secrets)))
-    return podspec.gpu_pod(draft, spec, settings(draft))
+    return podspec.gpu_pod(draft, spec, config)
 
 
 def _container(draft: Draft, preset: Preset, image: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What all objects we write have in common: names, marks and fingerprints."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from ..model import names
@@ -34,7 +35,7 @@ class Context:
     """Default `training_config.yaml` by method."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Draft:
     """A workspace being resolved. `content` is the fingerprint of everything its user wrote."""
 
@@ -47,7 +48,7 @@ class Draft:
     def id(self) -> WorkspaceId:
         return self.workspace.id
 
-    @property
+    @cached_property
     def content(self) -> str:
         raw = self.workspace.raw
         own = {k: v for k, v in self.workspace.metadata.annotations.items() if k.startswith("kaito.sh/")}

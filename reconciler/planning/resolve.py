@@ -5,6 +5,7 @@ A file with a problem quarantines itself alone: its workspaces are neither chang
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from ..model import fit
 from ..model.declared import Declaration, Declarations, ParsedFile
@@ -133,9 +134,7 @@ def _build(
     if problems:
         return tuple(problems)
     draft = Draft(context, workspace, config or "")
-    built = _native(draft, origin) if context.engine == "native" else _delivered(draft, origin)
-    warnings = fit.warnings(workspace, context.catalogues, config or "")
-    return replace(built, warnings=warnings)
+    return _native(draft, origin) if context.engine == "native" else _delivered(draft, origin)
 
 
 def _missing_config(workspace: Workspace, origin: Origin) -> Problem:
@@ -149,20 +148,23 @@ def _missing_config(workspace: Workspace, origin: Origin) -> Problem:
 def _native(draft: Draft, origin: Origin) -> DesiredWorkspace:
     workspace = draft.workspace
     preset = fit.preset_of(workspace, draft.context.catalogues)
-    common = _common(draft, origin)
     if workspace.tuning is not None:
         assert preset is not None
-        return replace(
-            common,
-            config=(tuning.settings(draft, preset),),
-            workload=tuning.job(draft, preset),
+        config = tuning.settings(draft, preset)
+        return _common(
+            draft,
+            origin,
+            config=(config,),
+            workload=tuning.job(draft, preset, config),
             content_key=tuning.content_key(draft, preset),
             output_image=workspace.tuning.output.image,
         )
-    return replace(
-        common,
-        config=(inference.settings(draft),),
-        workload=inference.deployment(draft, preset),
+    config = inference.settings(draft)
+    return _common(
+        draft,
+        origin,
+        config=(config,),
+        workload=inference.deployment(draft, preset, config),
         services=(inference.service(draft, preset),),
     )
 
@@ -173,7 +175,8 @@ def _delivered(draft: Draft, origin: Origin) -> DesiredWorkspace:
     return replace(_common(draft, origin), pool=None, output_image=output)
 
 
-def _common(draft: Draft, origin: Origin) -> DesiredWorkspace:
+def _common(draft: Draft, origin: Origin, **made: Any) -> DesiredWorkspace:
+    """`made` are the fields that only some kinds of workspace have."""
     workspace = draft.workspace
     pool = DesiredPool(
         key=str(workspace.id),
@@ -191,9 +194,8 @@ def _common(draft: Draft, origin: Origin) -> DesiredWorkspace:
         gpus=pool.count * pool.gpus_per_node,
         pool=pool,
         mirror=mirror(draft, origin.path, origin.commit),
-        config=(),
-        workload=None,
-        services=(),
+        warnings=fit.warnings(workspace, draft.context.catalogues, draft.config),
+        **{"config": (), "workload": None, "services": (), **made},
     )
 
 

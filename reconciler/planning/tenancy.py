@@ -66,7 +66,8 @@ def _template(want: DesiredWorkspace) -> dict[str, Any] | None:
 
 def _insecure(want: DesiredWorkspace) -> str:
     """What its pod template does that nobody may."""
-    found = pod_security.breaches(_template(want) or {})
+    template = _template(want)
+    found = pod_security.breaches(template) if template is not None else ()
     if not found:
         return ""
     listed = "; ".join(f"inference.template.{breach}" for breach in found[:_SHOWN])

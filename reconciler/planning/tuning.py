@@ -39,10 +39,11 @@ def settings(draft: Draft, preset: Preset) -> DesiredObject:
     return child(draft, "ConfigMap", podspec.settings_name(draft), {"data": data})
 
 
-def job(draft: Draft, preset: Preset) -> DesiredObject:
+def job(draft: Draft, preset: Preset, config: DesiredObject) -> DesiredObject:
+    """`config` is what `settings` made."""
     choice = _tuning(draft).preset
     pod = _pod(draft, preset, choice.preset_options.image or preset.image)
-    template = podspec.gpu_pod(draft, pod, settings(draft, preset))
+    template = podspec.gpu_pod(draft, pod, config)
     spec = {
         "backoffLimit": 3,
         "completions": 1,

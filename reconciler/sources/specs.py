@@ -95,7 +95,7 @@ class _Reading:
             self.ignored[str(document.value["kind"])[:80]] += 1
 
     def read_workspace(self, index: int, document: yaml_loader.Document) -> None:
-        manifest = self._complete(document.value)
+        manifest = self._complete(document)
         self._note_identity(manifest)
         try:
             workspace = Workspace.model_validate(manifest)
@@ -109,7 +109,7 @@ class _Reading:
 
     def read_config(self, index: int, document: yaml_loader.Document) -> None:
         try:
-            config = ConfigMap.model_validate(self._complete(document.value))
+            config = ConfigMap.model_validate(self._complete(document))
         except ValidationError as error:
             return self._refuse(index, shape.findings(error, ConfigMap))
         name = config.metadata.name
@@ -119,9 +119,9 @@ class _Reading:
         self.configs.append(entry)
         return None
 
-    def _complete(self, document: Document) -> Document:
+    def _complete(self, document: yaml_loader.Document) -> Document:
         """Without nulls, which mean absent, and with the namespace filled in."""
-        manifest: Document = _without_nulls(document)
+        manifest: Document = _without_nulls(document.value) if document.nulls else document.value
         metadata = manifest.get("metadata")
         if isinstance(metadata, dict) and self.namespace:
             metadata.setdefault("namespace", self.namespace)
@@ -188,8 +188,7 @@ def _refused_kind(version: str, kind: str, value: Document) -> Finding | None:
     if kind.endswith("List") and isinstance(value.get("items"), list):
         return finding(at, kind, "lists are not taken", "write each item as a document, separated by ---")
     group = version.partition("/")[0]
-    meant = nearest(kind, _KAITO_KINDS)
-    if group == names.GROUP and kind not in _KAITO_KINDS and meant == "Workspace":
+    if group == names.GROUP and kind not in _KAITO_KINDS and nearest(kind, _KAITO_KINDS) == "Workspace":
         return finding(at, kind, "unknown kind", "did you mean Workspace?")
     if kind == "Workspace" and group != names.GROUP and nearest(group, (names.GROUP,)):
         return finding(("apiVersion",), version, "unknown group", "did you mean kaito.sh/v1alpha1?")
@@ -198,6 +197,8 @@ def _refused_kind(version: str, kind: str, value: Document) -> Finding | None:
 
 def _may_be_workspace(manifest: Document) -> bool:
     kind = manifest.get("kind")
+    if kind in _KAITO_KINDS:
+        return bool(kind == "Workspace")
     return not isinstance(kind, str) or nearest(kind, _KAITO_KINDS) == "Workspace"
 
 

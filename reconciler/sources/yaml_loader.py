@@ -65,6 +65,8 @@ class Document:
     value: Any
     line: int
     faults: list[Fault] = field(default_factory=list)
+    nulls: bool = True
+    """Whether any value in it is null."""
 
 
 @dataclass(slots=True)
@@ -154,6 +156,7 @@ class _Reader:
         self._next: Callable[[], Event] = self._loader.get_event
         self._nodes = 0
         self._faults: list[Fault] = []
+        self._nulls = False
 
     def read_into(self, stream: Stream) -> None:
         try:
@@ -172,11 +175,11 @@ class _Reader:
             count += 1
             if count > MAX_DOCUMENTS:
                 _stop(event, f"more than {MAX_DOCUMENTS} documents", "split the file into smaller ones")
-            self._faults = []
+            self._faults, self._nulls = [], False
             root = self._next()
             value = self._value(root, 0)
             self._end_document()
-            yield Document(value, root.start_mark.line + 1, self._faults)
+            yield Document(value, root.start_mark.line + 1, self._faults, self._nulls)
 
     def _end_document(self) -> None:
         while type(self._next()) is not DocumentEndEvent:
@@ -256,6 +259,7 @@ class _Reader:
 
     def _plain(self, event: Event, text: str) -> Any:
         if text in _NULL:
+            self._nulls = True
             return None
         if text in _BOOL:
             return _BOOL[text]

@@ -54,7 +54,8 @@ def _serving(workspace: Workspace, model: Model, sku: Sku, asked: Demand) -> Ite
 
 def _within(model: Model, wanted: Demand) -> Demand:
     """Above the model's limit the limit is judged."""
-    return replace(wanted, context=min(wanted.context, model.architecture.context))
+    limit = model.architecture.context
+    return replace(wanted, context=limit) if wanted.context > limit else wanted
 
 
 def _tuning(workspace: Workspace, preset: Preset, model: Model, sku: Sku, config: str) -> Iterator[str]:
@@ -66,6 +67,7 @@ def _tuning(workspace: Workspace, preset: Preset, model: Model, sku: Sku, config
         yield f"{method} tuning of {model.name} may run out of memory on {sku.name}: {why}"
 
 
+@lru_cache(maxsize=256)
 def demand(config: str) -> Demand:
     """What `inference_config.yaml` asks of memory; what it says amiss counts as not said."""
     vllm = {str(key).replace("_", "-"): value for key, value in _section(config, "vllm").items()}

@@ -7,6 +7,7 @@ to and its cache grows as it goes, so for it they err on the safe side.
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from ..architecture import Architecture
 from ..sku import Sku
@@ -72,6 +73,7 @@ def smallest(model: Model, sku: Sku, demand: Demand = LEAST, at_least: int = 1) 
     return next((each for each in tried if each.fits), fallback)
 
 
+@lru_cache(maxsize=4096)
 def serving(model: Model, sku: Sku, nodes: int, demand: Demand = LEAST) -> Serving:
     """On exactly so many nodes."""
     architecture = model.architecture
