@@ -99,6 +99,12 @@ def config_yaml(name: str, text: str, key: str = "training_config.yaml") -> str:
     return str(yaml.safe_dump(document))
 
 
+def qlora_config(epochs: int = 3) -> str:
+    """A `training_config.yaml` that says little."""
+    arguments = f"  TrainingArguments: {{num_train_epochs: {epochs}}}\n"
+    return f"training_config:\n  QuantizationConfig: {{load_in_4bit: true}}\n{arguments}"
+
+
 def output_of(name: str) -> str:
     return f"registry.example.com/adapters/{name}:1"
 

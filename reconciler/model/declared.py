@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from .finding import Path
 from .names import WorkspaceId
 from .workspace import Problem, Workspace
 
@@ -17,13 +19,22 @@ class Declaration:
 
 
 @dataclass(frozen=True, slots=True)
+class Configuration:
+    """A runtime's configuration inside a ConfigMap, read. `lines` are those of the ConfigMap's file."""
+
+    value: Any
+    lines: Mapping[Path, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class DeclaredConfig:
-    """One ConfigMap document."""
+    """One ConfigMap document. `read` has what the runtimes' keys of `data` say."""
 
     namespace: str
     name: str
     data: Mapping[str, str]
     line: int
+    read: Mapping[str, Configuration] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

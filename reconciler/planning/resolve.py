@@ -4,11 +4,12 @@ A file with a problem quarantines itself alone: its workspaces are neither chang
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ..model import fit
-from ..model.declared import Declaration, Declarations, ParsedFile
+from ..model import configuration, fit
+from ..model.declared import Configuration, Declaration, Declarations, DeclaredConfig, ParsedFile
+from ..model.finding import Path
 from ..model.names import WorkspaceId
 from ..model.workspace import Problem, Workspace
 from ..model.world import BrokenFile, Desired, DesiredPool, DesiredWorkspace, Origin
@@ -34,8 +35,8 @@ def resolve(declarations: Declarations, context: Context, memo: Memo | None = No
             workspaces[id] = found
         else:
             invalid[id] = found
-    configs = _configs(declarations.files.values())
-    placed = configured(tenancy(workspaces, context.tenants), configs, context)
+    texts = {name: c.data for name, (_, c) in _configs(declarations.files.values()).items()}
+    placed = configured(tenancy(workspaces, context.tenants), texts, context)
     linked, cyclic = _linked(placed)
     return Desired(
         declarations.revision,
@@ -91,8 +92,18 @@ def _duplicates(parsed: ParsedFile, owners: Mapping[WorkspaceId, list[tuple[str,
             yield Problem(parsed.path, declared.line, "metadata.name", declared.id.name, rule, remedy)
 
 
-def _configs(files: Iterable[ParsedFile]) -> dict[tuple[str, str], Mapping[str, str]]:
-    return {(c.namespace, c.name): c.data for f in files if not f.problems for c in f.configs}
+@dataclass(frozen=True)
+class _Config:
+    """The configuration a workspace uses: its text, and where the repository has it, what it says."""
+
+    text: str
+    path: str = ""
+    read: Configuration | None = None
+
+
+def _configs(files: Iterable[ParsedFile]) -> dict[tuple[str, str], tuple[str, DeclaredConfig]]:
+    """Those of sound files, with the path of each."""
+    return {(c.namespace, c.name): (f.path, c) for f in files if not f.problems for c in f.configs}
 
 
 # --- workspaces ------------------------------------------------------------------------------------
@@ -105,36 +116,56 @@ def _results(
     configs = _configs(declarations.files.values())
     results: Memo = {}
     for parsed, declared in sound:
-        config = _config_text(declared.workspace, configs, context)
+        config = _config(declared.workspace, configs, context)
         origin = Origin(parsed.path, declared.line, declarations.commits.get(parsed.path, ""))
-        key = (parsed.blob, declared.id, "(missing)" if config is None else config, origin)
+        used = "(missing)" if config is None else f"{config.path}\n{config.text}"
+        key = (parsed.blob, declared.id, used, origin)
         results[key] = memo.get(key) or _build(declared.workspace, config, origin, context)
     return results
 
 
-def _config_text(
-    workspace: Workspace, configs: Mapping[tuple[str, str], Mapping[str, str]], context: Context
-) -> str | None:
-    """Text of the configuration it names, else its method's default; None where the named one is missing."""
+def _config(
+    workspace: Workspace, configs: Mapping[tuple[str, str], tuple[str, DeclaredConfig]], context: Context
+) -> _Config | None:
+    """The configuration it names, else its method's default; None where the named one is missing."""
     block = workspace.tuning or workspace.inference
     assert block is not None
     if not block.config:
-        return dict(context.templates).get(workspace.tuning.method, "") if workspace.tuning else ""
-    name = "training_config.yaml" if workspace.tuning else "inference_config.yaml"
-    return configs.get((workspace.id.namespace, block.config), {}).get(name)
+        method = workspace.tuning.method if workspace.tuning else ""
+        return _Config(dict(context.templates).get(method, ""))
+    name = configuration.TRAINING if workspace.tuning else configuration.INFERENCE
+    path, found = configs.get((workspace.id.namespace, block.config), ("", None))
+    if found is None or name not in found.data:
+        return None
+    return _Config(found.data[name], path, found.read.get(name))
 
 
 def _build(
-    workspace: Workspace, config: str | None, origin: Origin, context: Context
+    workspace: Workspace, config: _Config | None, origin: Origin, context: Context
 ) -> DesiredWorkspace | tuple[Problem, ...]:
     found = fit.problems(workspace, context.catalogues)
     problems = [finding.problem(origin.path, origin.line) for finding in found]
-    if config is None:
-        problems.append(_missing_config(workspace, origin))
-    if problems:
+    problems += [_missing_config(workspace, origin)] if config is None else _misconfigured(workspace, config)
+    if problems or config is None:
         return tuple(problems)
-    draft = Draft(context, workspace, config or "")
+    draft = Draft(context, workspace, config.text)
     return _native(draft, origin) if context.engine == "native" else _delivered(draft, origin)
+
+
+def _misconfigured(workspace: Workspace, config: _Config) -> Iterator[Problem]:
+    """What the runtime would not take, at its line in the ConfigMap's file."""
+    if config.read is None:
+        return
+    value, key = config.read.value, configuration.TRAINING if workspace.tuning else configuration.INFERENCE
+    method = workspace.tuning.method if workspace.tuning else None
+    found = configuration.training(value, method) if method else configuration.inference(value)
+    for each in found:
+        line = next((config.read.lines[at] for at in _upwards(each.at) if at in config.read.lines), 0)
+        yield replace(each, at=("data", key, *each.at)).problem(config.path, line)
+
+
+def _upwards(at: Path) -> Iterator[Path]:
+    yield from (at[:length] for length in range(len(at), -1, -1))
 
 
 def _missing_config(workspace: Workspace, origin: Origin) -> Problem:

@@ -10,14 +10,17 @@ from typing import Any
 from pydantic import Field, StrictBool, ValidationError
 
 from ..model import grammar, names, rules
-from ..model.declared import Declaration, DeclaredConfig, ParsedFile
-from ..model.finding import Finding, Path, finding
+from ..model.configuration import INFERENCE, TRAINING
+from ..model.declared import Configuration, Declaration, DeclaredConfig, ParsedFile
+from ..model.finding import Finding, Path, dotted, finding
 from ..model.names import WorkspaceId
 from ..model.suggestion import nearest
 from ..model.workspace import Document, Metadata, Part, Problem, Workspace
 from . import shape, yaml_loader
 from .foreign import refusal, tool_of
 
+KEYS = (TRAINING, INFERENCE)
+"""Of a ConfigMap's data: what a runtime reads."""
 _KAITO_KINDS = ("Workspace", "InferenceSet", "RAGEngine", "MultiRoleInference", "ModelMirror")
 
 
@@ -115,9 +118,25 @@ class _Reading:
         name = config.metadata.name
         if fault := grammar.subdomain_fault(name):
             return self._refuse(index, [finding(("metadata", "name"), name, fault, "choose such a name")])
-        entry = DeclaredConfig(config.metadata.namespace, name, config.data, document.line)
+        read = {
+            key: self._configuration(index, key, text) for key, text in config.data.items() if key in KEYS
+        }
+        entry = DeclaredConfig(config.metadata.namespace, name, config.data, document.line, read)
         self.configs.append(entry)
         return None
+
+    def _configuration(self, index: int, key: str, text: str) -> Configuration:
+        """What a runtime will read of this text. Line 1 of a block scalar is the one after its key."""
+        stream, at = yaml_loader.load(text.encode()), self._lines[index].get(("data", key), 0)
+        faults = [fault for document in stream.documents for fault in document.faults]
+        faults += [stream.fault] if stream.fault else []
+        for fault in faults:
+            field = dotted(("data", key))
+            self.problems.append(Problem(self.path, at + fault.line, field, "", fault.rule, fault.remedy))
+        if faults or not stream.documents:
+            return Configuration(None)
+        lines = {path: at + line for path, line in yaml_loader.lines(text.encode(), 1)[0].items()}
+        return Configuration(stream.documents[0].value, lines)
 
     def _complete(self, document: yaml_loader.Document) -> Document:
         """Without nulls, which mean absent, and with the namespace filled in."""

@@ -13,6 +13,7 @@ from builders import (
     mirror_of,
     observed,
     policy,
+    qlora_config,
     summary,
     tuning_yaml,
     workspace_yaml,
@@ -27,7 +28,7 @@ from reconciler.planning.status import assess
 
 KAITO = context(engine="kaito", driver="")
 POLICY = policy(engine="kaito")
-SHARED = config_yaml("shared", "training_config: {}\n")
+SHARED = config_yaml("shared", qlora_config())
 CHAT = workspace_yaml("chat")
 TUNE = tuning_yaml("tune")
 BOTH = (SHARED, tuning_yaml("a", config="shared"), tuning_yaml("b", config="shared"))

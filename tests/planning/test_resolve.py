@@ -9,6 +9,7 @@ from builders import (
     declared,
     desired,
     output_of,
+    qlora_config,
     tuning_yaml,
     wanted,
     workspace_yaml,
@@ -83,9 +84,9 @@ def test_whether_anything_is_declared(files, anything):
 
 def test_a_named_configuration_is_part_of_the_content():
     named = tuning_yaml("t", config="c")
-    one = resolved({"t.yaml": named, "c.yaml": config_yaml("c", "epochs: 1")}).workspaces[ws("t")]
-    two = resolved({"t.yaml": named, "c.yaml": config_yaml("c", "epochs: 2")}).workspaces[ws("t")]
-    assert one.config[0].manifest["data"]["training_config.yaml"] == "epochs: 1"
+    one = resolved({"t.yaml": named, "c.yaml": config_yaml("c", qlora_config(1))}).workspaces[ws("t")]
+    two = resolved({"t.yaml": named, "c.yaml": config_yaml("c", qlora_config(2))}).workspaces[ws("t")]
+    assert one.config[0].manifest["data"]["training_config.yaml"] == qlora_config(1)
     assert one.content_key != two.content_key
     assert one.mirror.spec != two.mirror.spec
 
@@ -199,7 +200,7 @@ def test_the_memo_remembers_no_more_than_the_last_tree():
 
 def test_the_memo_sees_that_only_a_configuration_changed():
     memo, named = Memo(), tuning_yaml("t", config="c")
-    for text in ("epochs: 1", "epochs: 2"):
+    for text in (qlora_config(1), qlora_config(2)):
         files = {"t.yaml": named, "c.yaml": config_yaml("c", text)}
         want = resolve(declared(files), context(), memo).workspaces[ws("t")]
         assert want.config[0].manifest["data"]["training_config.yaml"] == text

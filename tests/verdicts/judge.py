@@ -7,6 +7,7 @@ import yaml
 from reconciler.cli import offline
 from reconciler.cli.specs import problems_of
 from reconciler.model.declared import Declarations
+from reconciler.model.workspace import Problem
 from reconciler.planning.resolve import resolve
 from reconciler.sources import specs
 
@@ -19,12 +20,16 @@ BOTH = ("kaito.sh/v1alpha1", "kaito.sh/v1beta1")
 Manifest = dict[str, Any]
 
 
-def said(*manifests: Manifest | str) -> list[str]:
-    """Every problem of a file that holds these, as `field 'value': rule; remedy`."""
+def problems(*manifests: Manifest | str) -> list[Problem]:
+    """Every problem of a file that holds these."""
     texts = (m if isinstance(m, str) else yaml.safe_dump(m, sort_keys=False) for m in manifests)
     parsed = specs.parse("file.yaml", "---\n".join(texts).encode(), "ai")
-    found = resolve(Declarations("r", {"file.yaml": parsed}, {}, {}), CONTEXT)
-    return [str(problem).partition(": ")[2] for problem in problems_of(found)]
+    return problems_of(resolve(Declarations("r", {"file.yaml": parsed}, {}, {}), CONTEXT))
+
+
+def said(*manifests: Manifest | str) -> list[str]:
+    """The same as `field 'value': rule; remedy`."""
+    return [str(problem).partition(": ")[2] for problem in problems(*manifests)]
 
 
 def serving(

@@ -107,9 +107,13 @@ def _section(config: str, *path: str) -> Mapping[str, object]:
     return found if isinstance(found, dict) else {}
 
 
+LONGEST = 64 * 1024
+"""Characters of a configuration that is looked into."""
+
+
 @lru_cache(maxsize=256)
 def _parsed(config: str) -> object:
     try:
-        return yaml.safe_load(config)
+        return yaml.load(config, yaml.CSafeLoader) if len(config) <= LONGEST else None
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
