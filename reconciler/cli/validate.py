@@ -6,25 +6,35 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from .. import config
 from ..errors import InvalidSpec
 from ..model.declared import Declarations
 from ..model.workspace import Problem
 from ..model.world import Desired
 from ..planning.resolve import resolve
 from . import offline, specs
-from .options import Arguments, Namespace, Verbose
+from .options import Arguments, Namespace, OptionalSettings, Verbose
 from .output import FAILED, counted, say, say_json
+from .sarif import sarif
+from .version import installed
 
 Style = Annotated[
-    Literal["text", "json", "github"],
+    Literal["text", "json", "github", "sarif"],
     typer.Option("--output", "-o", help="`github` writes workflow annotations."),
 ]
 
 
 def validate(
-    paths: Arguments, namespace: Namespace = None, output: Style = "text", verbose: Verbose = False
+    paths: Arguments,
+    settings_file: OptionalSettings = None,
+    namespace: Namespace = None,
+    output: Style = "text",
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Check specs exactly as the daemon does: shape, rules, presets, machine sizes, references.
+
+    With --config also what the settings say: the tenants' table, the engine, the catalogue.
 
     Exit status: 0 all is well (warnings are printed), 1 there are problems or a path cannot be read.
     """
@@ -32,17 +42,36 @@ def validate(
     found = specs.declared(paths, namespace)
     if not found.files:
         raise InvalidSpec(f"{', '.join(map(str, paths))}: there is no .yaml or .yml file here")
-    desired = resolve(found, offline.context(None))
-    problems = specs.problems_of(desired)
+    settings = config.load(settings_file) if settings_file is not None else None
+    desired = resolve(found, offline.context(settings))
+    problems = sorted([*specs.problems_of(desired), *_refused(desired)], key=lambda p: (p.path, p.line))
     match output:
+        case "sarif":
+            say_json(sarif(installed(), problems, warnings_of(desired)))
         case "json":
             say_json(_as_json(desired, problems))
         case "github":
             _say_annotations(desired, problems)
         case "text":
             _say_text(found, desired, problems)
-    if problems:
+    if problems or (strict and any(True for _ in warnings_of(desired))):
         raise typer.Exit(FAILED)
+
+
+def _refused(desired: Desired) -> Iterator[Problem]:
+    """What no tenant may declare."""
+    for want in desired.workspaces.values():
+        if want.refused:
+            remedy = "ask whoever keeps the daemon's settings, or declare something else"
+            yield Problem(want.origin.path, want.origin.line, "", "", want.refused, remedy)
+
+
+def secrets_of(desired: Desired) -> list[str]:
+    """Secrets as `namespace/name` that the cluster must have: nobody can look them up here."""
+    found = {
+        f"{id.namespace}/{name}" for id, want in desired.workspaces.items() for name in want.workspace.secrets
+    }
+    return sorted(found)
 
 
 def warnings_of(desired: Desired) -> Iterator[tuple[str, int, str]]:
@@ -57,6 +86,8 @@ def _say_text(found: Declarations, desired: Desired, problems: list[Problem]) ->
         say(str(problem))
     for path, line, warning in warnings_of(desired):
         say(f"{path}:{line}: warning: {warning}")
+    if secrets := secrets_of(desired):
+        say(f"the cluster must have these Secrets: {', '.join(secrets)}")
     ignored = sum(sum(file.ignored.values()) for file in found.files.values())
     also = f", {counted(ignored, 'document')} of other kinds ignored" if ignored else ""
     files, valid = counted(len(found.files), "file"), counted(len(desired.workspaces), "valid workspace")
@@ -68,6 +99,7 @@ def _as_json(desired: Desired, problems: list[Problem]) -> dict[str, Any]:
         "valid": not problems,
         "workspaces": sorted(map(str, desired.workspaces)),
         "problems": problems,
+        "secrets": secrets_of(desired),
         "warnings": [{"path": p, "line": line, "message": text} for p, line, text in warnings_of(desired)],
     }
 

@@ -198,6 +198,17 @@ class Workspace(Part):
         return self.preset.name if self.preset else ""
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """Names of the Secrets it counts on, in its namespace."""
+        options = self.preset.preset_options if self.preset else PresetOptions()
+        found = [*options.image_pull_secrets, options.model_access_secret]
+        if self.tuning is not None:
+            found += [*self.tuning.input.image_pull_secrets, self.tuning.output.image_push_secret]
+        for adapter in self.inference.adapters if self.inference is not None else ():
+            found += adapter.source.image_pull_secrets
+        return tuple(dict.fromkeys(filter(None, found)))
+
+    @property
     def instance_type(self) -> str:
         """As written, else the API version's default; empty where that has none."""
         default = DEFAULT_INSTANCE_TYPE if self.api_version == "kaito.sh/v1alpha1" else ""

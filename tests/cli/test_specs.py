@@ -46,7 +46,13 @@ async def test_validate_names_file_line_field_and_remedy_of_each_placeholder(cli
 
 async def test_validate_passes_filled_manifests(cli, filled):
     outcome = await cli("validate", filled, "-n", "ai")
-    assert (outcome.code, outcome.out) == (0, "3 files, 3 valid workspaces: no problems\n")
+    assert (outcome.code, outcome.out.splitlines()) == (
+        0,
+        [
+            "the cluster must have these Secrets: ai/push-secret",
+            "3 files, 3 valid workspaces: no problems",
+        ],
+    )
 
 
 async def test_validate_takes_files_and_folders_together(cli, filled):
