@@ -29,9 +29,11 @@ check: $(VENV)/.check
 bench: $(VENV)/.test
 	$(BIN)/python -m pytest tests/benchmarks/bench_*.py -q -s $(ARGS)
 
-# The development API server's schemas, from the OpenAPI data of kubernetes-validate and defaults.yaml.
+# The development API server's schemas, from the OpenAPI data of kubernetes-validate and defaults.yaml; and ours,
+# for editors and the cluster, from the models.
 schemas: $(VENV)/.test
 	$(BIN)/python -m tests.dev.api.kubernetes_schemas
+	$(BIN)/python -m tests.schemas.generate
 
 # The built wheel in an empty environment, run from another folder.
 wheel: $(VENV)/bin/python

@@ -84,22 +84,28 @@ class Resource(Part):
     """Which machines, and how many of them."""
 
     count: StrictInt = 1
+    """Nodes. Each serves by itself."""
     instance_type: str = ""
+    """As the cloud names it; `reconciler skus` lists those that are known."""
     label_selector: LabelSelector
+    """Labels that its nodes get, beside our own."""
     preferred_nodes: tuple[str, ...] = ()
     partition: Partition | None = None
 
 
 class PresetOptions(Part):
     image: str = ""
+    """In place of the preset's own; a private preset needs it."""
     image_pull_secrets: tuple[str, ...] = ()
     model_access_secret: str = ""
+    """Secret whose key HF_TOKEN opens weights behind a login."""
 
 
 class PresetChoice(Part):
-    """The preset a manifest names; `preset.Preset` is what the catalogue knows of it."""
+    """The model; what the catalogue knows of it is `preset.Preset`."""
 
     name: str
+    """As `reconciler presets` lists it, or any `organisation/name` of Hugging Face."""
     access_mode: Literal["public", "private"] = "public"
     preset_options: PresetOptions = PresetOptions()
 
@@ -127,6 +133,7 @@ class DataDestination(Part):
 class Adapter(Part):
     source: DataSource
     strength: str | None = None
+    """A number from 0 to 1, as text."""
 
     @property
     def weight(self) -> float:
@@ -137,8 +144,11 @@ class Adapter(Part):
 class Inference(Part):
     preset: PresetChoice | None = None
     template: Document | None = None
+    """A pod template, in place of a preset."""
     config: str = ""
+    """ConfigMap with the key inference_config.yaml."""
     adapters: tuple[Adapter, ...] = ()
+    """What tunings made, loaded on the model: at most ten."""
 
 
 def _lower(value: Any) -> Any:
@@ -148,7 +158,9 @@ def _lower(value: Any) -> Any:
 class Tuning(Part):
     preset: PresetChoice
     method: Annotated[Literal["lora", "qlora"], BeforeValidator(_lower)]
+    """`lora` trains on whole weights, `qlora` on weights of 4 or 8 bits."""
     config: str = ""
+    """ConfigMap with the key training_config.yaml; without one, Kaito's defaults for the method."""
     input: DataSource
     output: DataDestination
 
