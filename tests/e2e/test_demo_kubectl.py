@@ -172,8 +172,12 @@ async def test_logs_of_a_deployment_and_of_its_init_container(kubectl):
 async def test_events_are_listed_and_told_of_one_workspace(kubectl):
     told = rows(await kubectl("get", "events", "--sort-by=.lastTimestamp"))
     assert {"AsDeclared", "TuningSucceeded"} <= {row["REASON"] for row in told}
-    some = rows(await kubectl("get", "events", "--field-selector", f"involvedObject.name={TUNING}"))
+    one = f"involvedObject.kind=Workspace,involvedObject.name={TUNING}"
+    some = rows(await kubectl("get", "events", "--field-selector", one))
     assert {row["OBJECT"] for row in some} == {f"workspace/{TUNING}"}
+    assert {"Scheduled", "Started", "SuccessfulCreate", "ScalingReplicaSet"} <= {
+        row["REASON"] for row in told
+    }
 
 
 async def test_explain_and_api_resources(kubectl):
