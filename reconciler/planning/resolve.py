@@ -16,6 +16,7 @@ from ..model.world import BrokenFile, Desired, DesiredPool, DesiredWorkspace, Or
 from . import inference, podspec, tuning
 from .delivered import configured
 from .manifests import Context, Draft, mirror
+from .neighbours import warned
 from .tenancy import tenancy
 
 Memo = dict[tuple[str, WorkspaceId, str, Origin], DesiredWorkspace | tuple[Problem, ...]]
@@ -40,7 +41,7 @@ def resolve(declarations: Declarations, context: Context, memo: Memo | None = No
     linked, cyclic = _linked(placed)
     return Desired(
         declarations.revision,
-        linked,
+        warned(linked, context.engine),
         {**invalid, **cyclic},
         broken,
         declared_anything=any(f.declarations or f.problems for f in declarations.files.values()),
