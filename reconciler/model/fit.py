@@ -70,8 +70,8 @@ def preset_of(workspace: Workspace, catalogues: Catalogues) -> Preset | None:
 
 def runtime(workspace: Workspace, preset: Preset) -> Runtime:
     """The runtime asked for by annotation where the preset has it, else the preset's first."""
-    asked = workspace.metadata.annotations.get(names.RUNTIME)
-    return next((r for r in preset.inference.runtimes if r == asked), preset.inference.runtimes[0])
+    runtimes, asked = preset.inference.runtimes, workspace.metadata.annotations.get(names.RUNTIME)
+    return runtimes[runtimes.index(asked)] if asked in runtimes else runtimes[0]
 
 
 def _preset(workspace: Workspace, catalogues: Catalogues) -> Findings:

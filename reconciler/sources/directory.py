@@ -77,10 +77,13 @@ class DirectorySource:
 
 def _regular(name: str, folder: int) -> bytes | None:
     """The content of a regular file, cut just above what is accepted; None for anything else."""
-    if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if not stat.S_ISREG(found.st_mode):
         return None
     with open(os.open(name, _OPEN, dir_fd=folder), "rb") as file:
-        return file.read(MAX_BYTES + 1)
+        content = file.read(min(found.st_size, MAX_BYTES) + 1)  # a large buffer costs more than the reading
+        grown = len(content) > found.st_size
+        return content + file.read(MAX_BYTES + 1 - len(content)) if grown else content
 
 
 def _raise(error: OSError) -> None:
