@@ -114,6 +114,13 @@ class Preset(Part):
         """Whether its size is known."""
         return self.weights.gib > 0
 
+    def served_first_by(self, runtime: Runtime) -> "Preset":
+        """With this runtime as its default, where it has it."""
+        if runtime not in self.inference.servers:
+            return self
+        servers = {runtime: self.inference.servers[runtime], **self.inference.servers}
+        return self.model_copy(update={"inference": self.inference.model_copy(update={"servers": servers})})
+
     def sized(self, gib: float) -> "Preset":
         """With weights of this size, and what Kaito's estimator then asks of one GPU: weights and their
         padding in 84 % of its memory, beside 2.3 GiB and a cache of 5 %."""

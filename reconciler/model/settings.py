@@ -97,6 +97,9 @@ class CatalogueSettings(Part):
     """Whose instance types may be named."""
     folder: Path | None = None
     """Presets of your own, beside those that ship: `*.yaml` files of the same schema."""
+    compat: Literal["v0.3", "v0.4", "head"] | None = None
+    """Which Kaito's default runtime a workspace gets that names none: before 0.4 transformers, from then on
+    vLLM, where the model has it. By default each model's own, which is what its first release had."""
 
 
 class PriceSettings(Part):

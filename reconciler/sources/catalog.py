@@ -1,6 +1,6 @@
 """Loads the catalogues of presets and instance types that ship with the program."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from .. import data
 from ..errors import InvalidSpec
 from ..model.catalogues import Catalogue, Catalogues
-from ..model.preset import Preset, of_repository
+from ..model.preset import Preset, Runtime, of_repository
 from ..model.settings import CatalogueSettings, PriceSettings
 from ..model.sku import Sku
 from ..model.workspace import Part
@@ -32,11 +32,19 @@ def load(
     if not folders[-1].is_dir():
         raise InvalidSpec(f"catalogue.folder {str(folders[-1])!r}: there is no such folder")
     try:
-        presets = Catalogue.of((p for folder in folders for p in _entries(folder, Preset)), of_repository)
+        found = (p for folder in folders for p in _entries(folder, Preset))
+        presets = Catalogue.of(_defaulted(found, catalogue.compat), of_repository)
         skus = _entries(shipped / "skus", Sku, f"{catalogue.cloud}.yaml")
         return Catalogues(presets, Catalogue.of(prices.applied(skus, paid)))
     except ValueError as error:
         raise InvalidSpec(str(error)) from None
+
+
+def _defaulted(presets: Iterable[Preset], compat: str | None) -> Iterator[Preset]:
+    """With the default runtime of that Kaito."""
+    for preset in presets:
+        runtime: Runtime = "transformers" if compat == "v0.3" else "vllm"
+        yield preset.served_first_by(runtime) if compat else preset
 
 
 def templates() -> dict[str, str]:

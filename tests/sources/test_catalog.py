@@ -85,6 +85,23 @@ inference:
         catalog.load(CatalogueSettings(folder=tmp_path / "nowhere"))
 
 
+ERAS = {
+    None: ("transformers", "vllm", "vllm"),
+    "v0.3": ("transformers", "transformers", "vllm"),
+    "v0.4": ("vllm", "vllm", "vllm"),
+    "head": ("vllm", "vllm", "vllm"),
+}
+
+
+@pytest.mark.parametrize(("compat", "defaults"), ERAS.items(), ids=map(str, ERAS))
+def test_the_default_runtime_is_that_of_the_kaito_that_is_asked_for(compat, defaults):
+    presets = catalog.load(CatalogueSettings(compat=compat)).presets
+    found = (
+        presets.get(n).inference.runtimes[0] for n in ("phi-3-mini-4k-instruct", "phi-4", "qwen3-8b-awq")
+    )
+    assert tuple(found) == defaults
+
+
 def price(paid, name="Standard_NC24ads_A100_v4"):
     return catalog.load(paid=paid).skus.get(name).price.dollars_per_hour
 
