@@ -94,13 +94,22 @@ class Conditions:
         return wanted
 
     async def _write(self, client: Client, kept: dict[str, Condition], wanted: dict[str, Condition]) -> None:
+        """Events first: who dies in between tells them again under the same name, and loses none."""
+        begun = [c for c in holding(wanted) if c.type not in {each.type for each in holding(kept)}]
+        about = await self._about(client, kept) if begun else None
+        if about is not None:
+            await asyncio.gather(*(_record(client, about, condition) for condition in begun))
         await self._store(client).save({names.CONDITIONS_ENTRY: saved(wanted)})
         if self._kept is kept:
             self._kept = wanted
-        begun = [c for c in holding(wanted) if c.type not in {each.type for each in holding(kept)}]
-        about = await client.get(self._key) if begun else None
-        if about is not None:
-            await asyncio.gather(*(_record(client, about, condition) for condition in begun))
+
+    async def _about(self, client: Client, kept: dict[str, Condition]) -> Manifest | None:
+        """The ConfigMap, which Events are about, made where it is missing."""
+        found = await client.get(self._key)
+        if found is None:
+            await self._store(client).save({names.CONDITIONS_ENTRY: saved(kept)})
+            found = await client.get(self._key)
+        return found
 
     def _cancel_retry(self) -> None:
         if self._retry is not None:
