@@ -126,7 +126,11 @@ async def test_deleting_the_file_deletes_the_object_and_awaits_the_operator(oper
     bed.push({"chat.yaml": None})
     await bed.until(told(bed, stays="Ready"), "chat to be gone from the status ref")
     assert await bed.names("Workspace") == {"stays"}
-    assert await bed.names("Deployment") == {"stays"}
+
+    async def collected():
+        return await bed.names("Deployment") == {"stays"}
+
+    await bed.until(collected, "its Deployment to follow it, in the cluster's own time")
     assert writes_to(bed, "/workspaces/chat")[1:] == [f"DELETE {_path(bed, 'workspaces/chat')}"]
 
 
