@@ -6,7 +6,7 @@ from ..model import names
 from ..model.names import ObjectKey
 from ..model.plan import ApplyObject, Change, DeleteObject, Hold, Step
 from ..model.world import Correction, DesiredObject, ObservedObject
-from . import drift
+from . import drift, reruns
 from .case import Case
 from .contests import CONTESTED
 
@@ -50,9 +50,9 @@ def _not_ours(case: Case, key: ObjectKey) -> Hold:
 
 
 def _compare_job(case: Case, want: DesiredObject, live: ObservedObject) -> Iterator[Step | Hold]:
-    """A Job is run again for another spec, never because this release renders it otherwise."""
-    if live.spec != want.spec:
-        yield Step(case.id, DeleteObject(want.key, live.uid), "its spec changed: the tuning runs again")
+    """A Job is run again for another result, never because this release renders it otherwise."""
+    if why := reruns.why_again(want, live, case.seen.pods):
+        yield Step(case.id, DeleteObject(want.key, live.uid), why)
         return
     settled = _settled(want, live)
     yield from _correct(case, settled, live, drift.changes(settled, live))
@@ -64,7 +64,7 @@ def _settled(want: DesiredObject, live: ObservedObject) -> DesiredObject:
     annotations = {**metadata["annotations"], names.RENDER: live.render}
     spec = {**want.manifest["spec"], "template": live.manifest["spec"]["template"]}
     manifest = {**want.manifest, "metadata": {**metadata, "annotations": annotations}, "spec": spec}
-    return DesiredObject(want.key, want.spec, live.render, manifest)
+    return DesiredObject(want.key, live.spec, live.render, manifest)
 
 
 def _compare(case: Case, want: DesiredObject, live: ObservedObject) -> Iterator[Step | Hold]:

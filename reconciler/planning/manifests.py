@@ -61,8 +61,9 @@ def child(
     kind: Literal["ConfigMap", "Service", "Deployment", "StatefulSet", "Job"],
     name: str,
     body: Any,
+    content: str = "",
 ) -> DesiredObject:
-    """`body` is the manifest's part after metadata."""
+    """`body` is the manifest's part after metadata, `content` a spec mark other than the draft's."""
     workspace = draft.workspace
     kept = {k: v for k, v in workspace.metadata.labels.items() if k in _CHILD_LABELS}
     labels = {**kept, names.MANAGED_BY: names.MANAGER, names.WORKSPACE: workspace.metadata.name}
@@ -72,7 +73,7 @@ def child(
         "metadata": {"name": name, "namespace": draft.id.namespace, "labels": labels},
         **body,
     }
-    return marked(draft, manifest, draft.content)
+    return marked(draft, manifest, content or draft.content)
 
 
 def mirror(draft: Draft, path: str, commit: str) -> DesiredObject:

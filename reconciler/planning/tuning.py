@@ -7,7 +7,7 @@ from ..model import names
 from ..model.preset import Preset
 from ..model.workspace import Tuning
 from ..model.world import DesiredObject
-from . import podspec
+from . import podspec, reruns
 from .manifests import Draft, child
 
 _DOWNLOADER_IMAGE = "curlimages/curl:8.11.1"
@@ -19,7 +19,7 @@ def content_key(draft: Draft, preset: Preset) -> str:
     """Identity of the result: the same base, data, configuration and method give the same adapter."""
     tuning = _tuning(draft)
     data = [sorted(tuning.input.urls), tuning.input.image, tuning.input.volume_source]
-    base = [preset.weights.repository, preset.weights.revision]
+    base = [preset.weights.repository, preset.weights.revision, tuning.preset.preset_options.image]
     return names.fingerprint([base, data, draft.config, tuning.method])
 
 
@@ -50,7 +50,10 @@ def job(draft: Draft, preset: Preset, config: DesiredObject) -> DesiredObject:
         "parallelism": 1,
         "template": template,
     }
-    return child(draft, "Job", draft.id.name, {"spec": spec})
+    output = _tuning(draft).output
+    result = [content_key(draft, preset), output.image, output.volume_source]
+    mark = reruns.fingerprint(result, draft.content)
+    return child(draft, "Job", draft.id.name, {"spec": spec}, mark)
 
 
 def _pod(draft: Draft, preset: Preset, image: str) -> dict[str, Any]:

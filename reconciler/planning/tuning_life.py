@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from ..model.plan import DeletePool, Hold, Step
 from ..model.world import Artifact, DesiredWorkspace, ObservedWorkspace
-from . import operator
+from . import operator, reruns
 from .case import Case
 from .compare import compare
 from .readiness import job_finished
@@ -25,7 +25,7 @@ def artifact_of(want: DesiredWorkspace, seen: ObservedWorkspace) -> Artifact | N
     if is_recorded(want, seen):
         return _artifact(want, _recorded(seen))
     live = seen.objects.get(want.workload.key)
-    if live is None or live.spec != want.workload.spec:
+    if live is None or not reruns.makes_the_same(want.workload, live):
         return None
     if job_finished(live.manifest) != "Complete":
         return None
@@ -67,8 +67,8 @@ def outcome(case: Case) -> str:
     """`succeeded` (verified or not), `failed`, or empty while it is still to be run or running."""
     if artifact_of(case.want, case.seen):
         return "succeeded"
-    live = case.live_workload
-    if live is None or case.want.workload is None or live.spec != case.want.workload.spec:
+    live, want = case.live_workload, case.want.workload
+    if live is None or want is None or reruns.why_again(want, live, case.seen.pods):
         return ""
     return {"Complete": "succeeded", "Failed": "failed"}.get(job_finished(live.manifest), "")
 
@@ -82,7 +82,7 @@ def aftermath(case: Case) -> Iterator[Step | Hold]:
     end = outcome(case)
     for wanted in case.want.objects:
         live = case.seen.objects.get(wanted.key)
-        if live is not None and (wanted.key.kind != "Job" or live.spec == wanted.spec):
+        if live is not None and (wanted.key.kind != "Job" or reruns.makes_the_same(wanted, live)):
             yield from compare(case, wanted, live)
     unverified = end == "succeeded" and not _verified(case)
     waited = case.now - case.seen.since.get("succeeded", case.now)

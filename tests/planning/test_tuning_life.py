@@ -175,3 +175,46 @@ def test_a_finished_tuning_that_served_in_between_serves_no_more():
     leftovers = {o.key: live(o) for o in (serving_once.workload, *serving_once.services)}
     seen = everything(WANT, objects=leftovers, pods=(), mirror=recorded(), pools=(), nodes=())
     assert said(seen) == ["DeleteObject Deployment", "DeleteObject Service"]
+
+
+# --- edits -----------------------------------------------------------------------------------------
+
+RUNNING = {"Job": live(WANT.workload), "pods": (ObservedPod("tune-x", "Running", True),)}
+PENDING = {"Job": live(WANT.workload), "pods": (ObservedPod("tune-x", "Pending", False),)}
+FINISHED = {"pods": (reporting_pod(WANT),)}
+GAVE_UP = {"Job": FAILED, "pods": (ObservedPod("tune-x", "Failed", False),)}
+
+HARMLESS = {
+    "the method in capitals": tuning_yaml("tune", method="QLoRA"),
+    "a count of one, written out": TEXT.replace("resource:\n", "resource:\n  count: 1\n"),
+    "preferred nodes": TEXT.replace("resource:\n", "resource:\n  preferredNodes: [gpu-1]\n"),
+    "another push secret": TEXT.replace("imagePushSecret: push", "imagePushSecret: other"),
+    "an annotation of Kaito's": tuning_yaml("tune", annotations={"kaito.sh/node-image-family": "azurelinux"}),
+}
+OTHER_RESULTS = {
+    "other data": TEXT.replace("data.parquet", "other.parquet"),
+    "another output": TEXT.replace("adapters/tune:1", "adapters/tune:2"),
+}
+
+
+def reruns(text, state):
+    before = everything(WANT, **state)
+    return "DeleteObject Job" in summary(make_plan(desired(text), observed(before), policy()))
+
+
+@pytest.mark.parametrize("text", HARMLESS.values(), ids=HARMLESS)
+@pytest.mark.parametrize("state", [RUNNING, FINISHED], ids=["running", "finished"])
+def test_an_edit_that_changes_no_result_costs_no_gpu_hours(text, state):
+    assert not reruns(text, state)
+
+
+@pytest.mark.parametrize("text", HARMLESS.values(), ids=HARMLESS)
+@pytest.mark.parametrize("state", [PENDING, GAVE_UP], ids=["pending", "failed"])
+def test_an_edit_may_be_the_cure_of_a_job_that_has_made_nothing(text, state):
+    assert reruns(text, state)
+
+
+@pytest.mark.parametrize("text", OTHER_RESULTS.values(), ids=OTHER_RESULTS)
+@pytest.mark.parametrize("state", [RUNNING, PENDING, GAVE_UP], ids=["running", "pending", "failed"])
+def test_another_result_is_another_run(text, state):
+    assert reruns(text, state)
