@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from .errors import InvalidSpec
-from .model.finding import Finding, finding
+from .model.finding import Finding, finding, line_of
 from .model.finding import Path as Place
 from .model.settings import (
     CatalogueSettings,
@@ -137,5 +137,5 @@ def _lines(
     lines = yaml_loader.lines(content, 1)[0]
     for each in found:
         blamed = next((name for at, (name, _) in overridden.items() if each.at[: len(at)] == at), "")
-        line = 0 if blamed else yaml_loader.line_of(each.at, lines)
+        line = 0 if blamed else line_of(each.at, lines)
         yield str(each.problem(blamed or str(path), line))

@@ -1,7 +1,6 @@
 """`reconciler presets` and `reconciler skus`: what the catalogues know."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -15,7 +14,7 @@ from ..model.settings import CatalogueSettings
 from ..model.sku import Sku
 from ..sources.catalog import load
 from . import offline
-from .options import Cloud, Format, OptionalSettings, Verbose
+from .options import Cloud, Format, OptionalSettings, Verbose, settings_of
 from .output import say, say_json, say_table
 
 Name = Annotated[str | None, typer.Argument(help="Show all that is known of this one.", show_default=False)]
@@ -36,7 +35,7 @@ def presets(
 
     Any other model of Hugging Face can be named as `organisation/name`.
     """
-    found = catalogues(_settings(settings_file), None).presets
+    found = catalogues(settings_of(settings_file), None).presets
     _say(found, name, output, PRESET_COLUMNS, _preset_row)
 
 
@@ -48,12 +47,8 @@ def skus(
     verbose: Verbose = False,
 ) -> None:
     """List the instance types that a workspace can ask for, and what they cost, or show one."""
-    found = catalogues(_settings(settings_file), cloud).skus
+    found = catalogues(settings_of(settings_file), cloud).skus
     _say(found, name, output, SKU_COLUMNS, _sku_row)
-
-
-def _settings(file: Path | None) -> config.Settings | None:
-    return config.load(file) if file is not None else None
 
 
 def catalogues(settings: config.Settings | None, cloud: str | None) -> Catalogues:

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from .. import config
 from ..errors import InvalidSpec
 from ..model.preset import Preset, Runtime
 from ..model.sizing.model import Model
@@ -13,7 +12,7 @@ from ..model.sizing.options import Option, serving_options, tuning_options
 from ..model.sizing.serving import Demand
 from ..model.sizing.training import LINEAR, SEQUENCE, Method, Recipe
 from .catalogue import catalogues, one
-from .options import Cloud, OptionalSettings, Verbose
+from .options import Cloud, OptionalSettings, Verbose, settings_of
 from .output import FAILED, counted, say, say_json, say_table
 
 Name = Annotated[str, typer.Argument(metavar="PRESET", help="A preset's name or alias.", show_default=False)]
@@ -57,7 +56,7 @@ def fit(
 
     Exit status: 0 something fits, 1 nothing does or the preset's geometry is not known.
     """
-    known = catalogues(config.load(settings_file) if settings_file is not None else None, cloud)
+    known = catalogues(settings_of(settings_file), cloud)
     chosen = one(known.presets, preset)
     skus = [one(known.skus, instance_type)] if instance_type else [sku for sku in known.skus if sku.gpus]
     model = _model(chosen, runtime)

@@ -3,7 +3,6 @@
 Planning stops at what must finish first, so each step is taken to have been done and planning goes on.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -57,7 +56,7 @@ def planned(declarations: Declarations, settings: Settings | None) -> Proposal:
         if not plan.steps:
             break
         steps += plan.steps
-        seen = _after(seen, plan.steps, policy)
+        seen = _after(seen, plan.steps)
         plan = _guarded(desired, seen, policy)
     holds = tuple(filter(_lasts, plan.holds))
     return Proposal(replace(plan, steps=tuple(steps), holds=holds), desired, empty, policy)
@@ -87,13 +86,13 @@ def _lasts(hold: Hold) -> bool:
     return not hold.waiting or hold.reason == "WaitingForArtifact"
 
 
-def _after(seen: Observed, steps: Iterable[Step], policy: Policy) -> Observed:
+def _after(seen: Observed, steps: Iterable[Step]) -> Observed:
     """The world once these steps are done and have come to rest."""
     workspaces = dict(seen.workspaces)
     for step in steps:
         if step.workspace in workspaces:
             workspaces[step.workspace] = _done(workspaces[step.workspace], step)
-    fleet = {id: _footprint(each, policy) for id, each in workspaces.items() if each.exists}
+    fleet = {id: _footprint(each) for id, each in workspaces.items() if each.exists}
     return replace(seen, workspaces=workspaces, fleet=fleet, crd_served=True)
 
 
@@ -116,9 +115,5 @@ def _done(seen: ObservedWorkspace, step: Step) -> ObservedWorkspace:
     return seen
 
 
-def _footprint(seen: ObservedWorkspace, policy: Policy) -> Footprint:
-    gpus = sum(pool.count * pool.gpus_per_node for pool in seen.pools)
-    nodes: Counter[str] = Counter()
-    for pool in seen.pools:
-        nodes[pool.instance_type] += pool.count
-    return Footprint(gpus=gpus, nodes=dict(nodes))
+def _footprint(seen: ObservedWorkspace) -> Footprint:
+    return Footprint.of((pool.instance_type, pool.count, pool.gpus_per_node) for pool in seen.pools)

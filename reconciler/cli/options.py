@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from .. import config
+
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks and debug messages.")]
 Settings = Annotated[Path, typer.Option("--config", "-c", help="The daemon's settings file.")]
 OptionalSettings = Annotated[
@@ -20,3 +22,8 @@ Cloud = Annotated[
 ]
 Format = Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="How to print the result.")]
 Arguments = Annotated[list[Path], typer.Argument(help="Files and folders of specs.", show_default=False)]
+
+
+def settings_of(file: Path | None) -> config.Settings | None:
+    """None where a command is run without any."""
+    return config.load(file) if file is not None else None

@@ -39,7 +39,9 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*(cell.replace("[", r"\[") for cell in row))
-    console.print(table)
+    with console.capture() as lines:  # rich itself would end the program where the reader went away
+        console.print(table)
+    say(lines.get())
 
 
 def counted(number: int, noun: str) -> str:

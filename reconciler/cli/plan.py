@@ -12,7 +12,7 @@ from ..model.declared import Declarations
 from ..planning import render
 from ..planning.proposal import Proposal, document
 from . import live, offline, specs
-from .options import Namespace, OptionalSettings, Verbose
+from .options import Namespace, OptionalSettings, Verbose, settings_of
 from .output import FAILED, complain, say, say_json
 
 CHANGES = 2
@@ -40,7 +40,7 @@ def plan(
 
     Exit status: 0 nothing to do, 2 there are changes (made or held), 1 an error or an invalid spec.
     """
-    settings = config.load(settings_file) if settings_file is not None else None
+    settings = settings_of(settings_file)
     declarations = _declared(path, settings, namespace)
     if settings is None or without_cluster:
         proposal = offline.planned(declarations, settings)

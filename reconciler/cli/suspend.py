@@ -15,7 +15,7 @@ from ..model.names import ObjectKey, WorkspaceId
 from ..model.settings import ClusterSettings, Timing
 from ..model.status import timestamp
 from .cluster import connected, live, statuses
-from .options import OptionalSettings, Verbose
+from .options import OptionalSettings, Verbose, settings_of
 from .output import say
 from .statuses import one_of
 
@@ -48,7 +48,7 @@ def suspend(
 
     Exit status: 0 done, 1 not.
     """
-    settings = config.load(settings_file) if settings_file is not None else None
+    settings = settings_of(settings_file)
     longest = (settings.timing if settings else Timing()).suspend_max_seconds
     until = timestamp(time.time() + lasting)
     text = f"{until} {_word(who or getpass.getuser())} {' '.join(why.split())}"
@@ -68,7 +68,7 @@ def resume(workspace: Workspace, settings_file: OptionalSettings = None, verbose
 
     Exit status: 0 it is not suspended (any more), 1 an error.
     """
-    settings = config.load(settings_file) if settings_file is not None else None
+    settings = settings_of(settings_file)
     id = asyncio.run(_annotated(_cluster(settings), workspace, None))
     say(f"{id} is not suspended any more")
 

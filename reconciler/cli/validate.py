@@ -2,6 +2,8 @@
 
 import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -13,7 +15,7 @@ from ..model.workspace import Problem
 from ..model.world import Desired
 from ..planning.resolve import resolve
 from . import offline, specs
-from .options import Arguments, Namespace, OptionalSettings, Verbose
+from .options import Arguments, Namespace, OptionalSettings, Verbose, settings_of
 from .output import FAILED, counted, say, say_json
 from .sarif import sarif
 from .version import installed
@@ -38,12 +40,8 @@ def validate(
 
     Exit status: 0 all is well (warnings are printed), 1 there are problems or a path cannot be read.
     """
-    gc.disable()  # nothing that is made here is given up again, and looking for it takes time
-    found = specs.declared(paths, namespace)
-    if not found.files:
-        raise InvalidSpec(f"{', '.join(map(str, paths))}: there is no .yaml or .yml file here")
-    settings = config.load(settings_file) if settings_file is not None else None
-    desired = resolve(found, offline.context(settings))
+    with _nothing_collected():
+        found, desired = _read(paths, namespace, settings_of(settings_file))
     problems = sorted([*specs.problems_of(desired), *_refused(desired)], key=lambda p: (p.path, p.line))
     match output:
         case "sarif":
@@ -56,6 +54,25 @@ def validate(
             _say_text(found, desired, problems)
     if problems or (strict and any(True for _ in warnings_of(desired))):
         raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Nothing that is made meanwhile is given up again, and looking for it takes time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _read(
+    paths: list[Path], namespace: str | None, settings: config.Settings | None
+) -> tuple[Declarations, Desired]:
+    found = specs.declared(paths, namespace)
+    if not found.files:
+        raise InvalidSpec(f"{', '.join(map(str, paths))}: there is no .yaml or .yml file here")
+    return found, resolve(found, offline.context(settings))
 
 
 def _refused(desired: Desired) -> Iterator[Problem]:

@@ -1,6 +1,5 @@
 """What is seen of the world, indexed by workspace. Fed by watches and drivers, read by planning."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -241,13 +240,11 @@ class View:
             if id not in desired.workspaces:
                 self._looked_at.pop(id, None)
             return
-        taken = self._machines(seen)
-        self.fleet[id] = Footprint(
-            gpus=sum(count * gpus for _, count, gpus in taken),
+        self.fleet[id] = Footprint.of(
+            self._machines(seen),
             protected=seen.mirror is not None and seen.mirror.annotation(names.PROTECT) == "true",
             path=seen.mirror.annotation(names.PATH) if seen.mirror else "",
             ready=all(live_ready(o.manifest) for o in seen.objects.values()),
-            nodes=_nodes(taken),
         )
 
     def _machines(self, seen: ObservedWorkspace) -> list[tuple[str, int, int]]:
@@ -285,10 +282,3 @@ class View:
                 return WorkspaceId(labels.get(names.WORKSPACE_NAMESPACE, ""), labels.get(names.WORKSPACE, ""))
         mark = (metadata.get("annotations") or {}).get(names.OWNER, "")
         return names.owner_of(mark, self.cluster_id)
-
-
-def _nodes(machines: Iterable[tuple[str, int, int]]) -> dict[str, int]:
-    found: Counter[str] = Counter()
-    for kind, count, _ in machines:
-        found[kind] += count
-    return dict(found)

@@ -22,6 +22,16 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 """Annotations with a closed set of values. Kaito takes any value of some of its own silently."""
 
+KAITO = (
+    *(name for name in CHOICES if not name.startswith(names.PREFIX)),
+    "kaito.sh/enablelb",
+    "kaito.sh/model-streaming",
+    "kaito.sh/model-mirror-storage-class",
+    "kaito.sh/node-class-name",
+    "kaito.sh/streaming-service-account",
+)
+"""Annotations of a Workspace that Kaito reads, up to 0.12; it ignores any other silently."""
+
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 
 

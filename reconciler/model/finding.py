@@ -1,5 +1,6 @@
 """What a check finds: where in a document, against which rule, and how to mend it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,13 @@ def dotted(path: Path) -> str:
         else:
             text += f".{part}" if text else part
     return text
+
+
+def line_of(at: Path, lines: Mapping[Path, int]) -> int:
+    """The field's line, or that of the nearest field around it; 0 where none is known."""
+    while at not in lines and at:
+        at = at[:-1]
+    return lines.get(at, 0)
 
 
 def shown(value: Any) -> str:

@@ -7,7 +7,9 @@ from .catalogues import Catalogues
 from .finding import Finding, finding
 from .preset import Preset, Runtime
 from .sizing.advice import advice
+from .sizing.serving import least_gib
 from .sku import Sku
+from .suggestion import nearest
 from .workspace import Workspace
 
 Findings = Iterator[Finding]
@@ -33,8 +35,8 @@ def problems(workspace: Workspace, catalogues: Catalogues, *, byo: bool = False)
     return found
 
 
-def warnings(workspace: Workspace, catalogues: Catalogues, config: str = "") -> tuple[str, ...]:
-    """What works or may work, yet somebody should know. `config`: text of the configuration it uses."""
+def warnings(workspace: Workspace, catalogues: Catalogues, config: object = None) -> tuple[str, ...]:
+    """What works or may work, yet somebody should know. `config`: what its configuration says, as data."""
     sku, preset = catalogues.skus.get(workspace.instance_type), preset_of(workspace, catalogues)
     said = [f"{preset.name}: {preset.deprecated}"] if preset and preset.deprecated else []
     if preset and not preset.known:
@@ -50,6 +52,7 @@ def warnings(workspace: Workspace, catalogues: Catalogues, config: str = "") -> 
                 f"{workspace.tuning.method} tuning of {preset.name} wants {advised:g} GiB per GPU; "
                 f"{sku.name} has {sku.gib_per_gpu:g} GiB and may run out of memory"
             )
+    said += _misspelt(workspace)
     if sku and preset:
         said += advice(workspace, preset, runtime(workspace, preset), sku, config)
     if workspace.wants(names.BYPASS_RESOURCE_CHECKS):
@@ -59,13 +62,21 @@ def warnings(workspace: Workspace, catalogues: Catalogues, config: str = "") -> 
     return tuple(said)
 
 
+def _misspelt(workspace: Workspace) -> Iterator[str]:
+    """A later Kaito may know more annotations than we do, so an unknown one is no mistake by itself."""
+    for name in workspace.metadata.annotations:
+        if name.partition("/")[0] == names.GROUP and name not in annotations.KAITO:
+            near = nearest(name, annotations.KAITO)
+            yield f"annotation {name} means nothing{f': did you mean {near}?' if near else ''}"
+
+
 def preset_of(workspace: Workspace, catalogues: Catalogues) -> Preset | None:
     """What is known of the workspace's preset, by the catalogue or else by the workspace's own word."""
     preset = catalogues.presets.get(workspace.preset_name)
     if preset is None or preset.known:
         return preset
     gib = annotations.weights_gib(workspace.metadata.annotations)
-    return preset.sized(gib) if gib is not None else preset
+    return preset.sized(gib, least_gib(gib)) if gib is not None else preset
 
 
 def runtime(workspace: Workspace, preset: Preset) -> Runtime:

@@ -17,6 +17,8 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _URL = re.compile(r"https?://[^/?#\s@]+([/?#][^\s]*)?", re.IGNORECASE)
 _HOST_OF = re.compile(r"https?://(?:\[([^\]]*)\]|([^/?#:\s]*))", re.IGNORECASE)
+_NUMERIC_END = re.compile(r"(^|\.)([0-9]+|0x[0-9a-f]*)$")
+"""Such a host is an IPv4 address to every resolver (WHATWG URL, "ends in a number"), in whatever writing."""
 _METADATA_HOSTS = frozenset({"metadata.google.internal", "metadata.google", "instance-data.ec2.internal"})
 _PLACEHOLDER = re.compile(
     r"(?<![A-Za-z])(?:[A-Z0-9]+_)*HERE(?![A-Za-z])|<[^<>]*>|\$\{[^{}]*\}"
@@ -100,7 +102,7 @@ def host_fault(url: str) -> str:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return ""
+        return "an IPv4 address is written as four decimal numbers" if _NUMERIC_END.search(host) else ""
     return "" if address.is_global else "it must not be a loopback, private or link-local address"
 
 

@@ -3,7 +3,7 @@
 Checked is what an API server would drop or refuse only when the workload is made, long after the push.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from . import grammar
@@ -65,15 +65,24 @@ def template(at: Path, found: Mapping[str, Any]) -> Findings:
         where = (*at, "restartPolicy")
         yield finding(where, policy, "a server is always restarted", "leave it out")
     yield from _containers(at, spec)
-    for i, volume in enumerate(_items(spec, "volumes")):
-        where = (*at, "volumes", i)
-        if isinstance(volume, dict):
-            yield from _named(where, volume)
-            yield from volume_source(where, {k: v for k, v in volume.items() if k != "name"})
+    yield from _volumes((*at, "volumes"), _items(spec, "volumes"))
+
+
+def _volumes(at: Path, volumes: list[Any]) -> Findings:
+    seen: set[str] = set()
+    for i, volume in enumerate(volumes):
+        where = (*at, i)
+        if not isinstance(volume, dict):
+            yield finding(where, volume, "it must be a mapping", "give the volume a name and a source")
+            continue
+        yield from _named(where, volume)
+        yield from _once(where, volume, seen, "volume")
+        yield from volume_source(where, {k: v for k, v in volume.items() if k != "name"})
 
 
 def _containers(at: Path, spec: Mapping[str, Any]) -> Findings:
     seen: set[str] = set()
+    volumes = {str(v["name"]) for v in _items(spec, "volumes") if isinstance(v, dict) and v.get("name")}
     for field in ("initContainers", "containers"):
         for i, container in enumerate(_items(spec, field)):
             where = (*at, field, i)
@@ -84,13 +93,35 @@ def _containers(at: Path, spec: Mapping[str, Any]) -> Findings:
                 continue
             yield from _known(where, container, CONTAINER_FIELDS, "field")
             yield from _named(where, container)
-            if not container.get("image"):
-                yield finding((*where, "image"), None, "a container needs an image", "add it")
-            name = str(container.get("name", ""))
-            if name and name in seen:
-                rule = "two containers have this name"
-                yield finding((*where, "name"), name, rule, "give each container its own name")
-            seen.add(name)
+            yield from _image((*where, "image"), container.get("image"))
+            yield from _mounts((*where, "volumeMounts"), _items(container, "volumeMounts"), volumes)
+            yield from _once(where, container, seen, "container")
+
+
+def _image(at: Path, image: Any) -> Findings:
+    if not image:
+        yield finding(at, None, "a container needs an image", "add it")
+    elif not isinstance(image, str):
+        yield finding(at, image, "an image is text", "write it as registry/repository:tag, in quotes")
+    elif fault := grammar.image_fault(image):
+        yield finding(at, image, fault, "write it as registry/repository:tag, in lower case")
+
+
+def _mounts(at: Path, mounts: list[Any], volumes: Collection[str]) -> Findings:
+    for i, mount in enumerate(mounts):
+        name = str(mount.get("name", "")) if isinstance(mount, dict) else ""
+        if name not in volumes:
+            near = nearest(name, volumes)
+            remedy = f"did you mean {near}?" if near else "add it to spec.volumes"
+            yield finding((*at, i, "name"), name, "the template has no such volume", remedy)
+
+
+def _once(at: Path, part: Mapping[str, Any], seen: set[str], what: str) -> Findings:
+    """Names are unique among their kind; `seen` are those before it."""
+    name = str(part.get("name", ""))
+    if name and name in seen:
+        yield finding((*at, "name"), name, f"two {what}s have this name", f"give each {what} its own name")
+    seen.add(name)
 
 
 def _named(at: Path, part: Mapping[str, Any]) -> Findings:

@@ -121,10 +121,9 @@ class Preset(Part):
         servers = {runtime: self.inference.servers[runtime], **self.inference.servers}
         return self.model_copy(update={"inference": self.inference.model_copy(update={"servers": servers})})
 
-    def sized(self, gib: float) -> "Preset":
-        """With weights of this size, and what Kaito's estimator then asks of one GPU: weights and their
-        padding in 84 % of its memory, beside 2.3 GiB and a cache of 5 %."""
-        needs = Needs.model_validate({"totalGib": round((gib * 1.02 * 1.05 + 2.3) / 0.84, 1)})
+    def sized(self, gib: float, least_gib: float) -> "Preset":
+        """With weights of this size, which need GPUs of at least so much memory."""
+        needs = Needs.model_validate({"totalGib": least_gib})
         return self.model_copy(
             update={
                 "weights": self.weights.model_copy(update={"gib": gib}),

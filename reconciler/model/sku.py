@@ -10,7 +10,7 @@ from .workspace import Part
 class Price(Part):
     """Pay-as-you-go list price of one node."""
 
-    dollars_per_hour: float = Field(gt=0)
+    dollars_per_hour: float = Field(ge=0)
     region: str
     seen: date
     """Day on which the price was read; it is a snapshot."""

@@ -1,8 +1,9 @@
 """What should exist (Desired) and what does (Observed)."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from . import names
 from .names import ObjectKey, WorkspaceId
@@ -244,6 +245,14 @@ class Footprint:
     nodes: Mapping[str, int] = field(default_factory=dict)
     """By instance type."""
 
+    @classmethod
+    def of(cls, machines: Iterable[tuple[str, int, int]], **marks: Any) -> Self:
+        """Of (instance type, nodes, GPUs of each); `marks` are the other fields."""
+        taken, nodes = list(machines), Counter[str]()
+        for instance_type, count, _ in taken:
+            nodes[instance_type] += count
+        return cls(sum(count * gpus for _, count, gpus in taken), nodes=dict(nodes), **marks)
+
 
 Occupants = Mapping[ObjectKey, Occupant]
 
@@ -267,3 +276,11 @@ class Observed:
     """Why a foreign Kaito operator is believed to be at work here; empty where none is."""
     artifacts: Mapping[WorkspaceId, Artifact] = field(default_factory=dict)
     """Each tuning's verified artifact."""
+
+    @property
+    def nodes(self) -> Counter[str]:
+        """Of the whole fleet, by instance type."""
+        found: Counter[str] = Counter()
+        for line in self.fleet.values():
+            found.update(line.nodes)
+        return found

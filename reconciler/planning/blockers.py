@@ -1,6 +1,6 @@
 """Reasons not to touch a workspace at all, in order; each returns its Hold or None."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..model import names
@@ -94,6 +94,30 @@ def _at(*path: str) -> Callable[[dict[str, Any]], Any]:
     return read
 
 
+def _selected(manifest: dict[str, Any]) -> dict[str, str]:
+    """The selector as plain labels, however it is written."""
+    selector = _at("resource", "labelSelector")(manifest) or {}
+    said = {e.get("key"): (e.get("values") or [""])[0] for e in selector.get("matchExpressions") or ()}
+    return {**(selector.get("matchLabels") or {}), **said}
+
+
+def _present(*path: str) -> Callable[[dict[str, Any]], str]:
+    return lambda manifest: "present" if _at(*path)(manifest) else "absent"
+
+
+def _given(*path: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda manifest: _at(*path)(manifest) or None
+
+
+def _preset(kind: str) -> Iterator[tuple[str, Callable[[dict[str, Any]], Any]]]:
+    """All of a preset: Kaito compares it whole."""
+    at = (kind, "preset")
+    yield f"{kind}.preset.name", _at(*at, "name")
+    yield f"{kind}.preset.accessMode", lambda m: _at(*at, "accessMode")(m) or "public"
+    for name in ("image", "imagePullSecrets", "modelAccessSecret"):
+        yield f"{kind}.preset.presetOptions.{name}", _given(*at, "presetOptions", name)
+
+
 def _same(was: Any, wanted: Any) -> bool:
     """Names of machines, presets and methods are read without regard to case."""
     if isinstance(was, str) and isinstance(wanted, str):
@@ -104,11 +128,12 @@ def _same(was: Any, wanted: Any) -> bool:
 IMMUTABLE: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
     ("resource.instanceType", lambda m: _at("resource", "instanceType")(m) or DEFAULT_INSTANCE_TYPE),
     ("resource.count", lambda m: _at("resource", "count")(m) or 1),
-    ("resource.labelSelector", _at("resource", "labelSelector")),
-    ("inference", lambda m: "present" if m.get("inference") else "absent"),
-    ("tuning", lambda m: "present" if m.get("tuning") else "absent"),
-    ("inference.preset.name", _at("inference", "preset", "name")),
-    ("tuning.preset.name", _at("tuning", "preset", "name")),
+    ("resource.labelSelector", _selected),
+    ("inference", _present("inference")),
+    ("tuning", _present("tuning")),
+    ("inference.template", _present("inference", "template")),
+    *_preset("inference"),
+    *_preset("tuning"),
     ("tuning.method", _at("tuning", "method")),
     ("tuning.input.name", _at("tuning", "input", "name")),
 )

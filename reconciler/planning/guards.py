@@ -4,7 +4,6 @@ Guards judge the world, not a cycle's share: what is pending everywhere and what
 minutes counts, so that splitting a mass deletion over cycles, restarts or commits changes nothing.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import reduce
@@ -127,9 +126,7 @@ def spend(plan: Plan, desired: Desired, observed: Observed, policy: Policy) -> P
     limit = policy.limits.max_dollars_per_hour
     if limit is None:
         return plan
-    nodes: Counter[str] = Counter()
-    for line in observed.fleet.values():
-        nodes.update(line.nodes)
+    nodes = observed.nodes
     held: set[WorkspaceId] = set()
     for step in plan.steps:
         after = nodes.copy()

@@ -1,6 +1,5 @@
 """What a plan amounts to: verbs, targets, counts, GPUs and dollars, as plain data with stable names."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,9 +55,7 @@ class Proposal:
         """What that costs; None without prices."""
         if not self.policy.prices:
             return None
-        before: Counter[str] = Counter()
-        for line in self.observed.fleet.values():
-            before.update(line.nodes)
+        before = self.observed.nodes
         after = before.copy()
         for nodes, _, kind in self._nodes():
             after[kind] += nodes

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..model import configuration, fit
 from ..model.declared import Configuration, Declaration, Declarations, DeclaredConfig, ParsedFile
-from ..model.finding import Path
+from ..model.finding import line_of
 from ..model.names import WorkspaceId
 from ..model.workspace import Problem, Workspace
 from ..model.world import BrokenFile, Desired, DesiredPool, DesiredWorkspace, Origin
@@ -150,7 +150,9 @@ def _build(
     if problems or config is None:
         return tuple(problems)
     draft = Draft(context, workspace, config.text)
-    return _native(draft, origin) if context.engine == "native" else _delivered(draft, origin)
+    made = _native(draft, origin) if context.engine == "native" else _delivered(draft, origin)
+    said = config.read.value if config.read is not None else None
+    return replace(made, warnings=fit.warnings(workspace, context.catalogues, said))
 
 
 def _misconfigured(workspace: Workspace, config: _Config) -> Iterator[Problem]:
@@ -161,12 +163,8 @@ def _misconfigured(workspace: Workspace, config: _Config) -> Iterator[Problem]:
     method = workspace.tuning.method if workspace.tuning else None
     found = configuration.training(value, method) if method else configuration.inference(value)
     for each in found:
-        line = next((config.read.lines[at] for at in _upwards(each.at) if at in config.read.lines), 0)
+        line = line_of(each.at, config.read.lines)
         yield replace(each, at=("data", key, *each.at)).problem(config.path, line)
-
-
-def _upwards(at: Path) -> Iterator[Path]:
-    yield from (at[:length] for length in range(len(at), -1, -1))
 
 
 def _missing_config(workspace: Workspace, origin: Origin) -> Problem:
@@ -226,7 +224,6 @@ def _common(draft: Draft, origin: Origin, **made: Any) -> DesiredWorkspace:
         gpus=pool.count * pool.gpus_per_node,
         pool=pool,
         mirror=mirror(draft, origin.path, origin.commit),
-        warnings=fit.warnings(workspace, draft.context.catalogues, draft.config),
         **{"config": (), "workload": None, "services": (), **made},
     )
 

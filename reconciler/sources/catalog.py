@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from .. import data
 from ..errors import InvalidSpec
 from ..model.catalogues import Catalogue, Catalogues
+from ..model.finding import line_of
 from ..model.preset import Preset, Runtime, of_repository
 from ..model.settings import CatalogueSettings, PriceSettings
 from ..model.sku import Sku
@@ -21,7 +22,7 @@ LIST_PRICES = PriceSettings()
 
 
 def load(
-    catalogue: CatalogueSettings = SHIPPED, paid: PriceSettings = LIST_PRICES, root: Path | None = None
+    catalogue: CatalogueSettings = SHIPPED, costs: PriceSettings = LIST_PRICES, root: Path | None = None
 ) -> Catalogues:
     """Reads `catalog/*.yaml` and `skus/<cloud>.yaml` below `root`, by default the shipped `presets`.
 
@@ -35,7 +36,7 @@ def load(
         found = (p for folder in folders for p in _entries(folder, Preset))
         presets = Catalogue.of(_defaulted(found, catalogue.compat), of_repository)
         skus = _entries(shipped / "skus", Sku, f"{catalogue.cloud}.yaml")
-        return Catalogues(presets, Catalogue.of(prices.applied(skus, paid)))
+        return Catalogues(presets, Catalogue.of(prices.applied(skus, costs)))
     except ValueError as error:
         raise InvalidSpec(str(error)) from None
 
@@ -66,6 +67,4 @@ def _entries(folder: Path, model: type[T], files: str = "*.yaml") -> Iterator[T]
             except ValidationError as error:
                 found = shape.findings(error, model)[0]
                 lines = yaml_loader.lines(content, index + 1)[index]
-                raise InvalidSpec(
-                    str(found.problem(str(file), yaml_loader.line_of(found.at, lines)))
-                ) from None
+                raise InvalidSpec(str(found.problem(str(file), line_of(found.at, lines)))) from None

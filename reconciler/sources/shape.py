@@ -67,6 +67,8 @@ def _remedy_for_unknown(at: Path, model: type[BaseModel]) -> str:
         return said
     if parent == ("metadata",) and name in _CLUSTERS_OWN:
         return "the cluster writes this field; remove it from the file"
+    if parent[-1:] == ("source",) and name == "strength":
+        return "it belongs to the adapter: write it one level up, beside source"
     near = nearest(name, _fields(parent, model))
     return f"did you mean {near}?" if near else "remove it"
 

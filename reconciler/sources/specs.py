@@ -12,7 +12,7 @@ from pydantic import Field, StrictBool, ValidationError
 from ..model import grammar, names, rules
 from ..model.configuration import INFERENCE, TRAINING
 from ..model.declared import Configuration, Declaration, DeclaredConfig, ParsedFile
-from ..model.finding import Finding, Path, dotted, finding
+from ..model.finding import Finding, Path, dotted, finding, line_of
 from ..model.names import WorkspaceId
 from ..model.suggestion import nearest
 from ..model.workspace import Document, Metadata, Part, Problem, Workspace
@@ -162,7 +162,7 @@ class _Reading:
 
     def _refuse(self, index: int, findings: Iterable[Finding]) -> None:
         lines = self._lines[index]
-        self.problems += [f.problem(self.path, yaml_loader.line_of(f.at, lines)) for f in findings]
+        self.problems += [f.problem(self.path, line_of(f.at, lines)) for f in findings]
 
     @cached_property
     def _lines(self) -> list[dict[Path, int]]:

@@ -110,13 +110,6 @@ def lines(content: bytes, documents: int) -> list[dict[Path, int]]:
     return found
 
 
-def line_of(path: Path, found: dict[Path, int]) -> int:
-    """The field's line, or that of the nearest field around it."""
-    while path not in found and path:
-        path = path[:-1]
-    return found.get(path, 0)
-
-
 def _mark(following: Callable[[], Event], event: Event, path: Path, found: dict[Path, int]) -> None:
     found.setdefault(path, event.start_mark.line + 1)
     if isinstance(event, MappingStartEvent):

@@ -2,11 +2,13 @@
 
 import asyncio
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from reconciler.cli.output import BROKEN_PIPE
 from reconciler.errors import Unavailable
 
 BROKEN = {
@@ -94,3 +96,14 @@ async def daemon(config: Path) -> tuple[int, str]:
     async with asyncio.timeout(60):
         _, err = await process.communicate()
     return process.returncode or 0, err.decode()
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    """As with `reconciler presets | head -1`."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reconciler", "presets"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert process.wait() == BROKEN_PIPE

@@ -182,3 +182,22 @@ def test_a_suspension_is_read():
         "moving the cluster",
     )
     assert workspace(INFERENCE, **{"reconciler.dev/suspend": "soon"}).suspension is None
+
+
+SPELLINGS = {
+    "kaito.sh/runtme": "did you mean kaito.sh/runtime?",
+    "kaito.sh/enableLB": "did you mean kaito.sh/enablelb?",
+    "kaito.sh/colour": "means nothing",
+}
+
+
+@pytest.mark.parametrize(("name", "said"), SPELLINGS.items())
+def test_a_misspelt_annotation_of_kaitos_is_told_of(name, said):
+    warnings = rules.warnings(workspace(INFERENCE, **{name: "x"}), SHIPPED)
+    assert any(name in line and said in line for line in warnings)
+
+
+@pytest.mark.parametrize("name", ["kaito.sh/enablelb", "example.com/runtme", "workspace.kaito.io/hash"])
+def test_an_annotation_with_a_meaning_or_of_others_is_not(name):
+    warnings = rules.warnings(workspace(INFERENCE, **{name: "True"}), SHIPPED)
+    assert not any("annotation" in line for line in warnings)

@@ -1,4 +1,4 @@
-"""Image references, as the registries' grammar has them."""
+"""Image references, as the registries' grammar has them, and hosts."""
 
 import pytest
 
@@ -60,3 +60,19 @@ PLACEHOLDERS = {
 @pytest.mark.parametrize("text", PLACEHOLDERS)
 def test_placeholder(text):
     assert grammar.placeholder(text) == PLACEHOLDERS[text]
+
+
+HOSTS = ["127.1", "2130706433", "0x7f.0.0.1", "0x7f000001", "0177.0.0.1", "127.0.0.1", "[::1]", "10.0.0.1."]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_no_writing_of_an_address_hides_it(host):
+    assert grammar.host_fault(f"http://{host}/data")
+    assert grammar.host_fault(f"http://{host}:8080/data")
+
+
+@pytest.mark.parametrize(
+    "host", ["example.com", "1.example.com", "8.8.8.8", "2130706433.example.com", "0x.io"]
+)
+def test_hosts_the_whole_network_has(host):
+    assert not grammar.host_fault(f"https://{host}/data")

@@ -47,7 +47,7 @@ def said(text: str, machine: str, count: int = 1, config: str = "", known: Catal
     document = yaml.safe_load(text.replace("phi-3-mini-128k-instruct", "phi-3-mini-4k-instruct"))
     document["metadata"]["namespace"] = "ai"
     document["resource"] |= {"instanceType": f"Standard_{machine}", "count": count}
-    return list(fit.warnings(Workspace.model_validate(document), known, config))
+    return list(fit.warnings(Workspace.model_validate(document), known, yaml.safe_load(config)))
 
 
 SERVING = {
@@ -81,8 +81,7 @@ SERVING = {
         "vllm: {max-model-len: [1], kv-cache-dtype: }",
         [],
     ),
-    "a configuration that is no YAML": ("1x24", 1, "vllm: [", []),
-    "a configuration too deep to read": ("1x24", 1, "[" * 5000, []),
+    "a configuration that is no mapping": ("1x24", 1, "[vllm]", []),
 }
 
 

@@ -29,6 +29,7 @@ from reconciler.planning.tenancy import tenancy
 CHAT = workspace_yaml("chat", selector={"apps": "chat"})
 WANT = wanted(CHAT)
 TUNE = tuning_yaml("chat")
+POD = {"spec": {"containers": [{"name": "server", "image": "registry.example.com/server:1"}]}}
 UNTIL = {"past": "2026-01-01T00:00:00Z", "soon": "2027-01-15T12:00:00Z", "later": "2099-01-01T00:00:00Z"}
 
 
@@ -40,6 +41,13 @@ def with_input(name):
     return tuning_yaml("chat", input={"name": name, "urls": [URL]})
 
 
+def with_option(option, text=CHAT):
+    return text.replace("    name: phi", f"    presetOptions: {{{option}}}\n    name: phi")
+
+
+TEMPLATED = workspace_yaml("chat", selector={"apps": "chat"}, template=POD).replace(
+    "  preset:\n    name: phi-3-mini-4k-instruct\n", ""
+)
 IMMUTABLE = {
     "resource.instanceType": (
         CHAT,
@@ -61,6 +69,40 @@ IMMUTABLE = {
         "phi-3-mini-4k-instruct",
         "phi-3-mini-128k-instruct",
     ),
+    "inference.preset.accessMode": (
+        CHAT,
+        CHAT.replace(
+            "    name: phi",
+            "    accessMode: private\n    presetOptions: {image: registry.example.com/x:1}\n    name: phi",
+        ),
+        "public",
+        "private",
+    ),
+    "inference.preset.presetOptions.image": (
+        CHAT,
+        with_option("image: registry.example.com/x:1"),
+        "None",
+        "x:1",
+    ),
+    "inference.preset.presetOptions.imagePullSecrets": (
+        CHAT,
+        with_option("imagePullSecrets: [a]"),
+        "None",
+        "'a'",
+    ),
+    "inference.preset.presetOptions.modelAccessSecret": (
+        CHAT,
+        with_option("modelAccessSecret: a"),
+        "None",
+        "'a'",
+    ),
+    "inference.template": (TEMPLATED, CHAT, "present", "absent"),
+    "tuning.preset.presetOptions.image": (
+        TUNE,
+        with_option("image: registry.example.com/x:1", TUNE),
+        "None",
+        "x:1",
+    ),
     "tuning.method": (TUNE, tuning_yaml("chat", method="lora"), "qlora", "lora"),
     "tuning.input.name": (with_input("a"), with_input("b"), "'a'", "'b'"),
 }
@@ -77,11 +119,14 @@ def test_an_immutable_field_is_held_with_both_values(field):
     assert names.ON_IMMUTABLE_CHANGE in hold.why
 
 
-def test_inference_cannot_become_tuning():
-    found = plan(
-        tuning_yaml("chat", instance_type=A100).replace("matchLabels: {}", "matchLabels: {apps: chat}"),
-        everything(WANT),
-    )
+TUNED = TUNE.replace("matchLabels: {}", "matchLabels: {apps: chat}")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(CHAT, TUNED), (TUNED, CHAT)], ids=["to tuning", "to inference"]
+)
+def test_inference_and_tuning_cannot_become_each_other(before, after):
+    found = plan(after, everything(wanted(before)))
     assert [h.reason for h in found.holds] == ["ImmutableField"]
     assert found.steps == ()
 
@@ -91,7 +136,7 @@ def test_a_held_edit_changes_nothing():
     assert plan(after, everything(wanted(before))).steps == ()
 
 
-SAME = {
+SAME = {  # allowed, or no change at all
     "the method in capitals": (TUNE, tuning_yaml("chat", method="QLoRA")),
     "the default instance type, now written out": (
         CHAT.replace(f"  instanceType: {A100}\n", ""),
@@ -99,6 +144,31 @@ SAME = {
     ),
     "an instance type in small letters": (CHAT, CHAT.replace(A100, A100.lower())),
     "a count of one, now left out": (CHAT, CHAT.replace("  count: 1\n", "")),
+    "the selector as an expression": (
+        CHAT,
+        CHAT.replace(
+            "    matchLabels:\n      apps: chat\n",
+            "    matchExpressions: [{key: apps, operator: In, values: [chat]}]\n",
+        ),
+    ),
+    "public access, now written out": (
+        CHAT,
+        CHAT.replace("    name: phi", "    accessMode: public\n    name: phi"),
+    ),
+    "preferred nodes": (CHAT, CHAT.replace("  count: 1\n", "  count: 1\n  preferredNodes: [gpu-1]\n")),
+    "adapters": (
+        CHAT,
+        workspace_yaml("chat", selector={"apps": "chat"}, adapters={"a": "registry.example.com/a:1"}),
+    ),
+    "the content of a template": (TEMPLATED, TEMPLATED.replace("server:1", "server:2")),
+    "labels and annotations": (
+        CHAT,
+        workspace_yaml(
+            "chat", selector={"apps": "chat"}, labels={"team": "x"}, annotations={"a.example/b": "c"}
+        ),
+    ),
+    "a tuning's data": (TUNE, TUNE.replace(URL, "https://example.com/other.parquet")),
+    "a tuning's output": (TUNE, TUNE.replace("adapters/chat:1", "adapters/chat:2")),
 }
 
 

@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 
 
 class Document(TypedDict):
-    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
 
 class Change(Document):

@@ -3,7 +3,9 @@
 import pytest
 
 from reconciler.errors import InvalidSpec
+from reconciler.model.preset import BASE_IMAGE
 from reconciler.model.settings import CatalogueSettings, PriceSettings
+from reconciler.model.sizing.serving import least_gib
 from reconciler.sources import catalog
 
 SHIPPED = catalog.load()
@@ -102,8 +104,8 @@ def test_the_default_runtime_is_that_of_the_kaito_that_is_asked_for(compat, defa
     assert tuple(found) == defaults
 
 
-def price(paid, name="Standard_NC24ads_A100_v4"):
-    return catalog.load(paid=paid).skus.get(name).price.dollars_per_hour
+def price(costs, name="Standard_NC24ads_A100_v4"):
+    return catalog.load(costs=costs).skus.get(name).price.dollars_per_hour
 
 
 def test_prices_are_those_that_this_user_pays(tmp_path):
@@ -121,6 +123,7 @@ PRICE_MISTAKES = {
     "no such file": (None, r"prices\.file .*: no such file"),
     "no JSON": ("{", r"it is no JSON"),
     "no number": ('{"date": "2026-11-01", "regions": {"here": {"a": "x"}}}', r"regions\.here\.a: .*number"),
+    "a negative price": ('{"date": "2026-11-01", "regions": {"here": {"a": -1}}}', r"here\.a: .*greater"),
     "no such region": ('{"date": "2026-11-01", "regions": {"there": {}}}', r"knows there"),
 }
 
@@ -131,7 +134,7 @@ def test_a_list_of_prices_that_cannot_be_used_is_refused(tmp_path, text, said):
     if text is not None:
         own.write_text(text)
     with pytest.raises(InvalidSpec, match=said):
-        catalog.load(paid=PriceSettings(file=own, region="here"))
+        catalog.load(costs=PriceSettings(file=own, region="here"))
 
 
 def test_names_are_found_in_any_case_and_by_alias():
@@ -158,3 +161,11 @@ def test_a_mistake_is_named_with_its_place(tmp_path, text, said):
     (tmp_path / "skus/azure.yaml").write_text(text)
     with pytest.raises(InvalidSpec, match=said):
         catalog.load(root=tmp_path)
+
+
+def test_models_that_kaitos_base_image_serves_need_what_its_estimator_asks():
+    """But gpt-oss, whose 4-bit weights the estimator counts twice."""
+    served = [p for p in catalog.load().presets if p.repository == BASE_IMAGE[0] and "gpt-oss" not in p.name]
+    asked = {p.name: p.inference.needs.total_gib for p in served}
+    assert len(served) > 30
+    assert asked == pytest.approx({p.name: least_gib(p.weights.gib) for p in served}, abs=0.11)

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from reconciler.model.finding import line_of
 from reconciler.sources import yaml_loader
 
 
@@ -118,10 +119,10 @@ def test_documents_before_a_syntax_error_are_kept():
 def test_lines_are_those_of_the_fields():
     text = b"a: 1\n---\n# c\nb:\n  c: [1,\n    2]\n  d: {e: 5}\n"
     found = yaml_loader.lines(text, 2)[1]
-    assert {yaml_loader.line_of(path, found) for path in [("b",), ()]} == {4}
-    assert yaml_loader.line_of(("b", "c", 1), found) == 6
-    assert yaml_loader.line_of(("b", "d", "e"), found) == 7
-    assert yaml_loader.line_of(("b", "d", "missing", "deeper"), found) == 7
+    assert {line_of(path, found) for path in [("b",), ()]} == {4}
+    assert line_of(("b", "c", 1), found) == 6
+    assert line_of(("b", "d", "e"), found) == 7
+    assert line_of(("b", "d", "missing", "deeper"), found) == 7
 
 
 SLOW = {

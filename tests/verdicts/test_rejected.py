@@ -143,10 +143,18 @@ ROWS = {
         "resource.instanceType 'Standard_NC6s_v9'",
         "unknown instance type; did you mean Standard_NC6s_v3?",
     ),
-    "README: an ellipsis is no YAML": (
+    "README: an ellipsis ends the document": (
         "apiVersion: kaito.sh/v1alpha1\nkind: Workspace\n...\nname: x\n",
-        "",
-        "",
+        "document",
+        "the file is not valid YAML: did not find expected <document start>",
+    ),
+    "strength inside source": (
+        serving(
+            "phi-4",
+            adapters=[{"source": {"name": "a", "image": "registry.example.com/a:1", "strength": "1"}}],
+        ),
+        "inference.adapters[0].source.strength",
+        "write it one level up, beside source",
     ),
     "kaito_workspace_accelerator": (
         {
@@ -193,6 +201,13 @@ def test_what_cannot_work_is_refused_with_its_reason(manifests, field, why):
 
 
 CONTAINER = {"name": "server", "image": "registry.example.com/server:1"}
+
+
+def with_volumes(*volumes, mount=""):
+    mounts = {"volumeMounts": [{"name": mount, "mountPath": "/x"}]} if mount else {}
+    return {"template": {"spec": {"containers": [{**CONTAINER, **mounts}], "volumes": list(volumes)}}}
+
+
 TEMPLATES = {
     "no container": (template(), "spec.containers", "a pod template needs containers"),
     "a container without a name": (template({"image": "i"}), "containers[0].name", "it needs a name"),
@@ -221,6 +236,28 @@ TEMPLATES = {
         },
         "template.spec.volumes[0]",
         "a volume has one source, and here are emptyDir and secret",
+    ),
+    "an image in capitals": (
+        template({**CONTAINER, "image": "registry.example.com/Server:1"}),
+        "containers[0].image",
+        "must be lower case",
+    ),
+    "an image to be filled in": (
+        template({**CONTAINER, "image": "<YOUR_IMAGE>"}),
+        "containers[0].image",
+        LEFT,
+    ),
+    "an image that is a number": (template({**CONTAINER, "image": 5}), "containers[0].image", "is text"),
+    "a volume that is text": (with_volumes("v"), "template.spec.volumes[0] 'v'", "it must be a mapping"),
+    "two volumes of one name": (
+        with_volumes({"name": "v", "emptyDir": {}}, {"name": "v", "emptyDir": {}}),
+        "template.spec.volumes[1].name 'v'",
+        "two volumes have this name",
+    ),
+    "a mount of no volume": (
+        with_volumes({"name": "models", "emptyDir": {}}, mount="model"),
+        "containers[0].volumeMounts[0].name 'model'",
+        "the template has no such volume; did you mean models?",
     ),
     "a container that is none": (template("server:1"), "containers[0]", "it must be a mapping"),
 }

@@ -2,9 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import lru_cache
-
-import yaml
 
 from ..preset import Preset, Runtime
 from ..sku import Sku
@@ -14,8 +11,8 @@ from .serving import Demand, serving
 from .training import LINEAR, RANK, Method, Recipe, training
 
 
-def advice(workspace: Workspace, preset: Preset, runtime: Runtime, sku: Sku, config: str) -> Iterator[str]:
-    """`config`: text of the configuration the workspace uses; empty where there is none."""
+def advice(workspace: Workspace, preset: Preset, runtime: Runtime, sku: Sku, config: object) -> Iterator[str]:
+    """`config`: what the configuration of the workspace says; None where that is the default."""
     model = Model.of(preset, runtime)
     if model is None or not sku.gpus:
         return
@@ -58,7 +55,7 @@ def _within(model: Model, wanted: Demand) -> Demand:
     return replace(wanted, context=limit) if wanted.context > limit else wanted
 
 
-def _tuning(workspace: Workspace, preset: Preset, model: Model, sku: Sku, config: str) -> Iterator[str]:
+def _tuning(workspace: Workspace, preset: Preset, model: Model, sku: Sku, config: object) -> Iterator[str]:
     assert workspace.tuning is not None
     method = workspace.tuning.method
     found = training(model, sku, recipe(method, preset, config))
@@ -67,8 +64,7 @@ def _tuning(workspace: Workspace, preset: Preset, model: Model, sku: Sku, config
         yield f"{method} tuning of {model.name} may run out of memory on {sku.name}: {why}"
 
 
-@lru_cache(maxsize=256)
-def demand(config: str) -> Demand:
+def demand(config: object) -> Demand:
     """What `inference_config.yaml` asks of memory; what it says amiss counts as not said."""
     vllm = {str(key).replace("_", "-"): value for key, value in _section(config, "vllm").items()}
     share = vllm.get("gpu-memory-utilization")
@@ -79,7 +75,7 @@ def demand(config: str) -> Demand:
     )
 
 
-def recipe(method: Method, preset: Preset, config: str) -> Recipe:
+def recipe(method: Method, preset: Preset, config: object) -> Recipe:
     """What `training_config.yaml` asks of memory; what it says amiss counts as not said."""
     lora = _section(config, "training_config", "LoraConfig")
     arguments = _section(config, "training_config", "TrainingArguments")
@@ -100,20 +96,8 @@ def _number(value: object, default: int) -> int:
     return int(text) if text.isdecimal() and len(text) < 10 and int(text) else default
 
 
-def _section(config: str, *path: str) -> Mapping[str, object]:
-    found: object = _parsed(config)
+def _section(config: object, *path: str) -> Mapping[str, object]:
+    found = config
     for key in path:
         found = found.get(key) if isinstance(found, dict) else None
     return found if isinstance(found, dict) else {}
-
-
-LONGEST = 64 * 1024
-"""Characters of a configuration that is looked into."""
-
-
-@lru_cache(maxsize=256)
-def _parsed(config: str) -> object:
-    try:
-        return yaml.load(config, yaml.CSafeLoader) if len(config) <= LONGEST else None
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return None

@@ -4,6 +4,7 @@ All figures are GiB of the fullest GPU. They are those of vLLM; the transformers
 to and its cache grows as it goes, so for it they err on the safe side.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ OVERHEAD_GIB = 2.3
 """Activations, CUDA graphs and buffers of one GPU: the reserve of Kaito's estimator (head)."""
 LOADED = 1.02
 """Weights in memory by the size of their files; Kaito's estimator (head)."""
+LEAST_CACHE = 1.05
+"""Weights and a first cache, by the weights; Kaito's estimator (head)."""
 BLOCK = 16
 """Tokens of one block of the cache: vLLM's default page."""
 LEAST_CONTEXT = 2048
@@ -90,6 +93,11 @@ def serving(model: Model, sku: Sku, nodes: int, demand: Demand = LEAST) -> Servi
     most = _max_context(architecture, cut, room, demand)
     found = Serving(cut, weights, cache, OVERHEAD_GIB, usable, most)
     return replace(found, reasons=tuple(_reasons(found, architecture.context, sku, demand)))
+
+
+def least_gib(weights_gib: float) -> float:
+    """GPU memory that weights of this size ask for where no geometry is known: Kaito's estimator (head)."""
+    return math.ceil((weights_gib * LOADED * LEAST_CACHE + OVERHEAD_GIB) / UTILISATION * 10) / 10
 
 
 def lacks(sku: Sku, capability: float) -> str:
