@@ -15,7 +15,7 @@ import yaml
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from . import data, telemetry
-from .cluster.apply import cluster_id
+from .cluster.apply import cluster_id, workspace_versions
 from .cluster.cache import Cache
 from .cluster.client import Client
 from .cluster.lease import Leadership
@@ -158,6 +158,8 @@ class _Parts:
             self.settings.kubernetes, user_agent="reconciler", on_request=telemetry.request
         )
         self.open.push_async_callback(client.close)
+        if versions := await _patiently(lambda: workspace_versions(client)):
+            client.serves("Workspace", versions)
         return client
 
     async def _cache(self, client: Client, view: View) -> Cache:

@@ -15,7 +15,7 @@ from .failures import Gone
 from .kinds import KINDS, key_of
 
 CRD = "CustomResourceDefinition"
-_PREFERRED = ("v1beta1", "v1alpha1")
+VERSIONS = ("v1alpha1", "v1beta1")
 
 
 def dropped_fields(sent: Manifest, returned: Manifest) -> frozenset[str]:
@@ -48,17 +48,9 @@ async def cluster_id(client: Client) -> str:
     return str(found["metadata"]["uid"])
 
 
-async def crd_served(client: Client) -> str | None:
-    """Version in which Workspaces are served, the newest we know first; None where they are not."""
-    try:
-        group = await client.get_raw(f"/apis/{names.GROUP}")
-    except NotFound:
-        return None
-    served = [str(each["version"]) for each in group.get("versions") or []]
-    for version in sorted(served, key=lambda v: _PREFERRED.index(v) if v in _PREFERRED else len(_PREFERRED)):
-        if await _serves(client, version):
-            return version
-    return None
+async def workspace_versions(client: Client) -> list[str]:
+    """Versions we know in which Workspaces are served; none where they are not, or not yet."""
+    return [version for version in VERSIONS if await _serves(client, version)]
 
 
 async def _serves(client: Client, version: str) -> bool:

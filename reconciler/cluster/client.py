@@ -6,7 +6,7 @@ said and the status. Overload, server errors and broken connections are retried 
 """
 
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -46,6 +46,7 @@ class Client:
         self._patience = patience
         self._managed = {"fieldManager": manager}
         self._kinds = dict(KINDS)
+        self._served: dict[str, frozenset[str]] = {}
 
     @classmethod
     async def connect(
@@ -67,9 +68,13 @@ class Client:
             wire.on_request = on_request
         return cls(wire, patience, manager)
 
-    def use_version(self, kind: str, version: str) -> None:
-        """Address `kind` in another version of its group, as discovery found it served."""
-        self._kinds[kind] = replace(self._kinds[kind], version=version)
+    def serves(self, kind: str, versions: Sequence[str]) -> None:
+        """Versions of `kind` that discovery found: it is read in the first, and written in its own if served.
+
+        Only for versions of one schema, as Kaito's are.
+        """
+        self._kinds[kind] = replace(self._kinds[kind], version=versions[0])
+        self._served[kind] = frozenset(versions)
 
     def kind(self, name: str) -> Kind:
         """Raises InvalidSpec for a kind this program has no business with."""
@@ -152,7 +157,7 @@ class Client:
 
     async def create(self, manifest: Manifest) -> Manifest:
         """Raises Conflict where the name is taken."""
-        key, kind = self._typed(manifest)
+        key, kind, manifest = self._typed(manifest)
         call = replace(_call("create", "POST", kind, key), path=kind.path(key.namespace))
         return await self._object(
             replace(call, params=self._managed, headers=_JSON, body=orjson.dumps(manifest))
@@ -163,7 +168,7 @@ class Client:
 
         `impersonate` is `namespace:name` of a service account.
         """
-        key, kind = self._typed(manifest)
+        key, kind, manifest = self._typed(manifest)
         call = _call("patch", "PATCH", kind, key, subresource)
         params = {**self._managed, "force": "true"}
         headers = {**_APPLY, **({"Impersonate-User": _user(impersonate)} if impersonate else {})}
@@ -171,7 +176,7 @@ class Client:
 
     async def replace(self, manifest: Manifest, *, subresource: str = "") -> Manifest:
         """Raises Conflict where the manifest's resourceVersion is not the live one."""
-        key, kind = self._typed(manifest)
+        key, kind, manifest = self._typed(manifest)
         call = _call("update", "PUT", kind, key, subresource)
         return await self._object(
             replace(call, params=self._managed, headers=_JSON, body=orjson.dumps(manifest))
@@ -223,12 +228,14 @@ class Client:
     async def close(self) -> None:
         await self._wire.close()
 
-    def _typed(self, manifest: Manifest) -> tuple[ObjectKey, Kind]:
-        """Key and kind; the version is the manifest's own, where it has one."""
+    def _typed(self, manifest: Manifest) -> tuple[ObjectKey, Kind, Manifest]:
+        """Key, kind and manifest; the version is the manifest's own, where it has one that is served."""
         key = key_of(manifest)
         kind = self.kind(key.kind)
         version = str(manifest.get("apiVersion") or kind.api_version).rpartition("/")[2]
-        return key, replace(kind, version=version)
+        if version not in self._served.get(key.kind, {version}):
+            return key, kind, {**manifest, "apiVersion": kind.api_version}
+        return key, replace(kind, version=version), manifest
 
     async def _object(self, call: Call) -> Manifest:
         return _parsed(call, await self._wire.send(call))

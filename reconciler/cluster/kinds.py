@@ -73,7 +73,7 @@ KINDS = _table(
     ),
     Kind("Workspace", names.GROUP, "v1alpha1", "workspaces"),
 )
-"""By name. A client may serve Workspace in another version: see `Client.use_version`."""
+"""By name. A cluster may serve Workspace in another version: see `Client.serves`."""
 
 
 def key_of(manifest: Manifest) -> ObjectKey:

@@ -172,22 +172,31 @@ async def test_a_field_the_server_does_not_know_is_dropped_and_known(client: Cli
 
 
 async def test_a_definition_is_installed_once_and_served_from_then_on(client: Client):
-    assert await apply.crd_served(client) is None
+    assert await apply.workspace_versions(client) == []
     await apply.install_crd(client, definition("v1alpha1"))
-    assert await apply.crd_served(client) == "v1alpha1"
+    assert await apply.workspace_versions(client) == ["v1alpha1"]
     await apply.install_crd(client, definition("v1alpha1", "v1beta1"))
-    assert await apply.crd_served(client) == "v1alpha1"
+    assert await apply.workspace_versions(client) == ["v1alpha1"]
 
 
-async def test_the_newest_version_known_is_the_one_used(client: Client):
-    await apply.install_crd(client, definition("v1alpha1", "v1beta1"))
-    version = await apply.crd_served(client)
-    assert version == "v1beta1"
-    client.use_version("Workspace", version)
+async def test_a_definition_of_one_version_takes_workspaces_of_the_other(client: Client):
+    await apply.install_crd(client, definition("v1beta1"))
+    client.serves("Workspace", await apply.workspace_versions(client))
     metadata = {"name": "w", "namespace": "ai"}
     await client.apply({"apiVersion": "kaito.sh/v1alpha1", "kind": "Workspace", "metadata": metadata})
     (found,), _ = await client.list("Workspace", "ai")
     assert found["apiVersion"] == "kaito.sh/v1beta1"
+
+
+async def test_where_both_versions_are_served_each_is_written_as_it_is(client: Client):
+    await apply.install_crd(client, definition("v1alpha1", "v1beta1"))
+    client.serves("Workspace", await apply.workspace_versions(client))
+    metadata = {"name": "w", "namespace": "ai"}
+    written = await client.apply(
+        {"apiVersion": "kaito.sh/v1beta1", "kind": "Workspace", "metadata": metadata}
+    )
+    (found,), _ = await client.list("Workspace", "ai")
+    assert (written["apiVersion"], found["apiVersion"]) == ("kaito.sh/v1beta1", "kaito.sh/v1alpha1")
 
 
 async def test_a_cluster_has_an_identity(client: Client):

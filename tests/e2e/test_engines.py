@@ -8,6 +8,7 @@ from e2e.bed import NAMESPACE, inference, tuning
 
 from reconciler.model import names
 from reconciler.model.names import ObjectKey
+from reconciler.wiring import crd
 
 TYPE = "Standard_NC6s_v3"
 TRAINING = yaml.safe_dump({"training_config": {"ModelConfig": {"torch_dtype": "bfloat16"}}})
@@ -247,3 +248,21 @@ async def test_native_stops_when_an_operator_takes_its_objects(bed):
     assert not [line for line in new if "/events" not in line]
     await bed.client.merge_patch(key, {"metadata": {"finalizers": None}})
     await bed.until(told(bed, a="Ready", b="Ready", c="Ready"), "all to go on once it has gone")
+
+
+# --- a definition that was there before ------------------------------------------------------------
+
+
+async def test_a_definition_of_the_newer_version_alone_is_used_as_it_is(new_bed):
+    bed = await new_bed()
+    manifest = crd()
+    (alpha,) = [v for v in manifest["spec"]["versions"] if v["name"] == "v1alpha1"]
+    alpha |= {"served": False, "storage": False}
+    next(v for v in manifest["spec"]["versions"] if v["name"] == "v1beta1")["storage"] = True
+    await bed.client.create(manifest)
+    await bed.run()
+    bed.push({"chat.yaml": inference("chat")})
+    await bed.until(told(bed, chat="Ready"), "the workspace to be ready")
+    live = await bed.client.get_raw(f"/apis/kaito.sh/v1beta1/namespaces/{NAMESPACE}/workspaces/chat")
+    assert live["metadata"]["annotations"][names.PATH] == "workspaces/chat.yaml"
+    assert {c["type"]: c["status"] for c in live["status"]["conditions"]}["WorkspaceSucceeded"] == "True"
