@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from ..config import Settings
 from ..model.declared import Declarations
+from ..planning.foresight import foreseen
 from ..planning.proposal import Proposal
 from ..planning.resolve import resolve
 from . import offline
@@ -26,5 +27,5 @@ async def planned(declarations: Declarations, settings: Settings) -> Proposal:
             declarations, context(settings, world.view.cluster_id, offline.catalogues(settings))
         )
         observed = world.view.observed(everything(desired, world), desired, time.time())
-        plan, observed = await guarded(world, desired, observed)
-        return Proposal(plan, desired, observed, world.policy)
+        _, observed = await guarded(world, desired, observed)
+        return foreseen(desired, observed, world.ledger.policy(world.policy, observed.now))

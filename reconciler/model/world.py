@@ -254,6 +254,17 @@ class Footprint:
         return cls(sum(count * gpus for _, count, gpus in taken), nodes=dict(nodes), **marks)
 
 
+Fleet = Mapping[WorkspaceId, Footprint]
+
+
+def nodes_of(fleet: Fleet) -> Counter[str]:
+    """Of all workspaces, by instance type."""
+    found: Counter[str] = Counter()
+    for line in fleet.values():
+        found.update(line.nodes)
+    return found
+
+
 Occupants = Mapping[ObjectKey, Occupant]
 
 
@@ -263,7 +274,7 @@ class Observed:
 
     now: float
     workspaces: Mapping[WorkspaceId, ObservedWorkspace]
-    fleet: Mapping[WorkspaceId, Footprint]
+    fleet: Fleet
     unseen: frozenset[str] = frozenset()
     """Systems that could not be read: `cluster`, or a driver's name. Unknown is not absent."""
     occupants: Occupants = field(default_factory=dict)
@@ -276,11 +287,3 @@ class Observed:
     """Why a foreign Kaito operator is believed to be at work here; empty where none is."""
     artifacts: Mapping[WorkspaceId, Artifact] = field(default_factory=dict)
     """Each tuning's verified artifact."""
-
-    @property
-    def nodes(self) -> Counter[str]:
-        """Of the whole fleet, by instance type."""
-        found: Counter[str] = Counter()
-        for line in self.fleet.values():
-            found.update(line.nodes)
-        return found

@@ -22,7 +22,7 @@ from ..model.plan import (
     Step,
 )
 from ..model.policy import Policy
-from ..model.world import Desired, Observed
+from ..model.world import Desired, Observed, nodes_of
 from . import drift
 from .contests import contested
 from .prune import leaving
@@ -126,7 +126,7 @@ def spend(plan: Plan, desired: Desired, observed: Observed, policy: Policy) -> P
     limit = policy.limits.max_dollars_per_hour
     if limit is None:
         return plan
-    nodes = observed.nodes
+    nodes = nodes_of(observed.fleet)
     held: set[WorkspaceId] = set()
     for step in plan.steps:
         after = nodes.copy()

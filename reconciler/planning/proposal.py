@@ -1,6 +1,6 @@
 """What a plan amounts to: verbs, targets, counts, GPUs and dollars, as plain data with stable names."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,19 +21,21 @@ from ..model.plan import (
     Step,
 )
 from ..model.policy import Policy
-from ..model.world import Desired, Observed
+from ..model.world import Desired, Fleet, Observed, nodes_of
 
 VERBS = ("create", "change", "delete")
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A guarded plan with what it was made from."""
+    """A guarded plan with what it was made from, and what it leads to."""
 
     plan: Plan
     desired: Desired
     observed: Observed
     policy: Policy
+    fleet: Fleet
+    """In the end."""
 
     @cached_property
     def said(self) -> dict[WorkspaceId, tuple[list[Step], list[Hold]]]:
@@ -47,32 +49,16 @@ class Proposal:
 
     @property
     def gpus(self) -> int:
-        """GPUs that the plan adds; negative where it frees some."""
-        return sum(nodes * per_node for nodes, per_node, _ in self._nodes())
+        """GPUs that are added in the end; negative where some are freed."""
+        before = sum(line.gpus for line in self.observed.fleet.values())
+        return sum(line.gpus for line in self.fleet.values()) - before
 
     @property
     def dollars_per_hour(self) -> float | None:
         """What that costs; None without prices."""
         if not self.policy.prices:
             return None
-        before = self.observed.nodes
-        after = before.copy()
-        for nodes, _, kind in self._nodes():
-            after[kind] += nodes
-        return self.policy.hourly(after) - self.policy.hourly(before)
-
-    def _nodes(self) -> Iterator[tuple[int, int, str]]:
-        """(nodes added, GPUs of each, instance type) of each pool step."""
-        pools = {p.name: p for seen in self.observed.workspaces.values() for p in seen.pools}
-        for step in self.plan.steps:
-            match step.action:
-                case CreatePool(name, pool) if name not in pools:
-                    yield pool.count, pool.gpus_per_node, pool.instance_type
-                case ScalePool(_, pool, was):
-                    yield pool.count - was, pool.gpus_per_node, pool.instance_type
-                case DeletePool(name, _) if name in pools:
-                    gone = pools[name]
-                    yield -gone.count, gone.gpus_per_node, gone.instance_type
+        return self.policy.hourly(nodes_of(self.fleet)) - self.policy.hourly(nodes_of(self.observed.fleet))
 
 
 def document(proposal: Proposal) -> dict[str, Any]:

@@ -20,15 +20,14 @@ from builders import (
 
 from reconciler.model.plan import Hold, Plan
 from reconciler.model.world import Desired, ObservedWorkspace
-from reconciler.planning.diff import make_plan
-from reconciler.planning.guards import guard
+from reconciler.planning.foresight import foreseen
 from reconciler.planning.proposal import Proposal, document
 from reconciler.planning.render import COMMENT_SIZE, markdown, text
 
 
 def proposed(found, world, settings=None):
     settings = settings or policy()
-    return Proposal(guard(make_plan(found, world, settings), found, world, settings), found, world, settings)
+    return foreseen(found, world, settings)
 
 
 def fresh(*names, **more):
@@ -66,11 +65,14 @@ def test_a_first_push():
     pool = pool_of(CHAT).name
     assert text(fresh("chat")).splitlines() == [
         f"plan {fresh('chat').plan.fingerprint} at 1111111",
-        "2 to create, 0 to change, 0 to delete, 0 held; +1 GPU, +4.00 $/h",
+        "5 to create, 0 to change, 0 to delete, 0 held; +1 GPU, +4.00 $/h",
         "",
         "ai/chat  chat.yaml:1",
         "  + Workspace ai/chat: Workspace ai/chat does not exist",
         f"  + pool {pool} (1 × Standard_NC24ads_A100_v4): pool {pool} does not exist",
+        "  + ConfigMap ai/chat-settings: ConfigMap ai/chat-settings does not exist",
+        "  + Deployment ai/chat: Deployment ai/chat does not exist",
+        "  + Service ai/chat: Service ai/chat does not exist",
     ]
 
 
@@ -90,8 +92,8 @@ def test_a_held_group_tells_what_lets_it_through():
 
 def test_counts_tell_holds_from_waiting():
     counts = document(GOING)["counts"]
-    assert counts == {"create": 2, "change": 0, "delete": 0, "held": 4, "waiting": 0}
-    assert "2 to create, 0 to change, 0 to delete, 4 held" in text(GOING)
+    assert counts == {"create": 5, "change": 0, "delete": 0, "held": 4, "waiting": 0}
+    assert "5 to create, 0 to change, 0 to delete, 4 held" in text(GOING)
 
 
 DELTAS = {
@@ -158,7 +160,7 @@ EVIL = "<img src=x>\n</pre></details>\n@everyone **[x](http://evil)** \x1b[31m `
 def hostile():
     hold = Hold(ws("chat"), "InvalidSpec", EVIL)
     found = Desired("1" * 40, {})
-    return Proposal(Plan("1" * 40, holds=(hold,)), found, observed(), policy())
+    return Proposal(Plan("1" * 40, holds=(hold,)), found, observed(), policy(), {})
 
 
 def test_markdown_shows_strangers_text_and_obeys_none_of_it():
@@ -184,7 +186,7 @@ def test_markdown_opens_what_somebody_may_act_on():
 
 def test_a_long_plan_fits_a_comment():
     holds = tuple(Hold(ws(f"w{n}"), "Held", "x" * 300) for n in range(1000))
-    said = markdown(Proposal(Plan("1" * 40, holds=holds), Desired("1" * 40, {}), observed(), policy()))
+    said = markdown(Proposal(Plan("1" * 40, holds=holds), Desired("1" * 40, {}), observed(), policy(), {}))
     assert len(said) <= COMMENT_SIZE + 100
     assert "more workspaces are not shown." in said
 

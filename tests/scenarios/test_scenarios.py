@@ -16,7 +16,7 @@ from small_world import SmallWorld
 
 from reconciler.model.names import ObjectKey
 from reconciler.model.status import WorkspaceStatus
-from reconciler.planning.proposal import Proposal
+from reconciler.planning.foresight import foreseen
 from reconciler.planning.render import text
 
 HERE = Path(__file__).parent
@@ -50,12 +50,12 @@ def play(event: dict, world: SmallWorld, folder: Path) -> None:
 
 
 def outcome(folder: Path) -> tuple[str, str]:
-    """(the plan of the next cycle as text, the statuses it leaves)."""
+    """(what follows as text, the statuses that the next cycle leaves)."""
     world = SmallWorld(rules=policy())
     for event in yaml.safe_load((folder / "script.yaml").read_text()):
         play(event, world, folder)
     plan, seen = world.plan()
-    proposal = Proposal(plan, world.desired, seen, world.rules)
+    proposal = foreseen(world.desired, seen, world.rules)
     world.carry_out(plan, seen)
     statuses = [told(s) for s in world.statuses.values()]
     return text(proposal), json.dumps(statuses, indent=2, ensure_ascii=False) + "\n"

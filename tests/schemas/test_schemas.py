@@ -14,9 +14,8 @@ from manifests import ADAPTER, INFERENCE, TUNING
 from reconciler.model.names import WorkspaceId
 from reconciler.model.status import Condition, WorkspaceStatus
 from reconciler.model.world import Artifact, ObservedWorkspace
-from reconciler.planning.diff import make_plan
-from reconciler.planning.guards import guard
-from reconciler.planning.proposal import Proposal, document
+from reconciler.planning.foresight import foreseen
+from reconciler.planning.proposal import document
 from reconciler.statusref import documents
 from tests.schemas import generate
 
@@ -82,8 +81,7 @@ def test_the_settings_sample_is_as_its_schema_says():
 def test_a_plan_is_as_its_schema_says():
     want, rules = desired(workspace_yaml("a")), policy()
     seen = observed(ObservedWorkspace(ws("a")))
-    plan = guard(make_plan(want, seen, rules), want, seen, rules)
-    found = document(Proposal(plan, want, seen, rules))
+    found = document(foreseen(want, seen, rules))
     assert found["steps"] or found["holds"]
     assert faults("plan", json.loads(json.dumps(found))) == []
 
