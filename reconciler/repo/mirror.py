@@ -13,6 +13,7 @@ from pygit2.enums import SortMode
 
 from ..model.settings import GitCredentials
 from .errors import MissingRef, TooLarge, redacted
+from .merging import Merge, merge
 from .remote import local_path
 from .store import open_store
 from .trees import FileChange, differences, subtree
@@ -74,6 +75,27 @@ class Mirror:
                 ),
                 key=lambda change: change.path,
             )
+
+    def bring(self, refs: Sequence[str]) -> None:
+        """Fetches other refs, such as heads of pull requests, with a little of their history."""
+        self._store.also(refs, DEPTHS[0])
+
+    def merged(self, base: str, head: str, ref: str, within: Sequence[str] = ()) -> Merge:
+        """What merging `head` (of `ref`) would change in `base`. Older history is fetched where it is needed.
+
+        Raises what a fetch raises.
+        """
+        for depth in (0, *DEPTHS):
+            if depth:
+                self._store.deepen(depth)
+                self._store.also([ref], depth)
+            with self._store.objects() as repo:
+                if head not in repo:
+                    return Merge(why=f"its commit {head[:7]} is not at {ref} any more")
+                ancestor = repo.merge_base(base, head)
+                if ancestor is not None:
+                    return merge(repo, str(ancestor), base, head, list(_outermost(within)))
+        return Merge(why=f"it has no history in common with {base[:7]} in the last {DEPTHS[-1]} commits")
 
     def read(self, blob: str, limit: int) -> bytes:
         """A file's content; raises TooLarge above `limit` bytes, before any of it is loaded."""

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -35,11 +35,13 @@ class Remote:
         self.timeout = timeout
         self._under_way: threading.Thread | None = None
 
-    def fetch(self, repo: pygit2.Repository, refspec: str, depth: int) -> None:
+    def fetch(self, repo: pygit2.Repository, refspecs: Sequence[str], depth: int) -> None:
         """A ref that does not exist there is no error: its target simply stays as it was."""
         callbacks = Callbacks(self.credentials, self.timeout)
         remote = repo.remotes.create_anonymous(self.url)
-        self._in_time(lambda: remote.fetch([refspec], callbacks=callbacks, proxy=self._proxy(), depth=depth))
+        self._in_time(
+            lambda: remote.fetch(list(refspecs), callbacks=callbacks, proxy=self._proxy(), depth=depth)
+        )
 
     def push(self, folder: str, sha: str, ref: str, expected: str | None) -> None:
         """Moves `ref` from `expected` (None: absent) to `sha`; raises LeaseLost or PushRejected.

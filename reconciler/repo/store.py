@@ -8,7 +8,7 @@ import hashlib
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +27,7 @@ MAX_LOOSE = 20_000
 _TIP = "refs/reconciler/tip"
 _HELD = "refs/reconciler/held"
 _PAST = "refs/reconciler/past"
+_OTHERS = "refs/reconciler/others/"
 _SOURCE = "reconciler.source"
 
 
@@ -42,6 +43,10 @@ class Store(Protocol):
 
     def deepen(self, depth: int) -> None:
         """Makes at least this many commits of the ref's history be at hand, where the server has them."""
+        ...
+
+    def also(self, refs: Sequence[str], depth: int) -> None:
+        """Makes these refs' commits be at hand, with so much of their history; one that is gone is left out."""
         ...
 
     def objects(self) -> AbstractContextManager[pygit2.Repository]:
@@ -74,6 +79,9 @@ class LocalStore:
 
     def deepen(self, depth: int) -> None:
         """All there is is here."""
+
+    def also(self, refs: Sequence[str], depth: int) -> None:
+        """They are here, too."""
 
     @contextmanager
     def objects(self) -> Iterator[pygit2.Repository]:
@@ -116,9 +124,18 @@ class CachedStore:
                 repo = self._ready()
                 known = self._depth >= depth or not repo.is_shallow
             if not known:
-                self._remote.fetch(repo, f"+{self.ref}:{_PAST}", depth)
+                self._remote.fetch(repo, [f"+{self.ref}:{_PAST}"], depth)
                 with self._reading:
                     self._repo, self._depth = None, depth  # opened anew, to see beyond the old end
+
+    def also(self, refs: Sequence[str], depth: int) -> None:
+        isolate()
+        with self._fetching:
+            with self._at_home():
+                repo = self._ready()
+            self._remote.fetch(repo, [f"+{ref}:{_OTHERS}{ref}" for ref in refs], depth)
+            with self._reading:
+                self._repo = None  # opened anew, to see what came
 
     @contextmanager
     def objects(self) -> Iterator[pygit2.Repository]:
@@ -140,7 +157,7 @@ class CachedStore:
         with self._at_home():
             repo = self._ready()
             _set_aside(repo)
-        self._remote.fetch(repo, f"+{self.ref}:{_TIP}", depth=0 if _HELD in repo.references else 1)
+        self._remote.fetch(repo, [f"+{self.ref}:{_TIP}"], depth=0 if _HELD in repo.references else 1)
         with self._at_home(), self._reading:
             self._repo = repo
             return tip_of(repo, _TIP)
