@@ -20,11 +20,13 @@ from .model.settings import (
     CatalogueSettings,
     ClusterSettings,
     Engine,
+    ForgeSettings,
     Limits,
     Mode,
     Part,
     PriceSettings,
     ProvisionerSettings,
+    ReviewSettings,
     SourceSettings,
     StatusSettings,
     Tenant,
@@ -51,6 +53,9 @@ class Settings(Part):
     status: StatusSettings = StatusSettings()
     provisioner: ProvisionerSettings | None = None
     """Where GPU nodes come from; required with `engine: native`."""
+    forge: ForgeSettings | None = None
+    """Where pull requests are answered; by default nowhere."""
+    review: ReviewSettings = ReviewSettings()
     tenants: tuple[Tenant, ...] = ()
     catalogue: CatalogueSettings = CatalogueSettings()
     prices: PriceSettings = PriceSettings()

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from . import ack, catalogue, demo, dev, fit, plan, run, status, suspend, validate, version, wait, why
+from . import ack, catalogue, demo, dev, fit, log, plan, run, status, suspend, validate, version, wait, why
 from .output import complain, reported
 
 WRONG_USAGE = 64
@@ -24,6 +24,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "fit": fit.fit,
     "status": status.status,
     "why": why.why,
+    "log": log.log,
     "wait": wait.wait,
     "ack": ack.ack,
     "suspend": suspend.suspend,

@@ -10,6 +10,7 @@ from .. import config
 from ..errors import InvalidSpec
 from ..model.declared import Declarations
 from ..planning import render
+from ..planning.comment import markdown
 from ..planning.proposal import Proposal, document
 from . import live, offline, specs
 from .options import Namespace, OptionalSettings, Verbose, settings_of
@@ -46,7 +47,7 @@ def plan(
         proposal = offline.planned(declarations, settings)
     else:
         proposal = asyncio.run(live.planned(declarations, settings))
-    _say(proposal, output)
+    _say(proposal, settings, output)
     if problems := specs.problems_of(proposal.desired):
         for problem in problems:
             complain(str(problem))
@@ -65,11 +66,11 @@ def _declared(path: Path | None, settings: config.Settings | None, namespace: st
     return specs.at_ref(settings)
 
 
-def _say(proposal: Proposal, output: str) -> None:
+def _say(proposal: Proposal, settings: config.Settings | None, output: str) -> None:
     match output:
         case "json":
             say_json(document(proposal))
         case "markdown":
-            say(render.markdown(proposal))
+            say(markdown(proposal, offline.catalogues(settings), settings.cluster if settings else ""))
         case _:
             say(render.text(proposal))

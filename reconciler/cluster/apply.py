@@ -1,6 +1,7 @@
 """What surrounds our writes: who holds a name, what the server dropped, whether Workspaces are served."""
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -27,6 +28,13 @@ async def look(client: Client, kind: str, namespace: str) -> dict[ObjectKey, Occ
     """Who holds which name: one list of metadata."""
     found, _ = await client.list(kind, namespace, metadata_only=True)
     return {key_of(item): _occupant(item["metadata"]) for item in found}
+
+
+async def look_at(client: Client, keys: Iterable[ObjectKey]) -> dict[ObjectKey, Occupant]:
+    """Who holds these names: one look at each, where a list would be long and the names are few."""
+    wanted = list(keys)
+    found = await asyncio.gather(*map(client.get, wanted))
+    return {key: _occupant(o["metadata"]) for key, o in zip(wanted, found, strict=True) if o is not None}
 
 
 def _occupant(metadata: dict[str, Any]) -> Occupant:

@@ -48,12 +48,14 @@ class Daemon:
         self.world = world
         self.wakeups = wakeups
         self.desired: Desired | None = None
+        self.on_revision: Callable[[Desired, frozenset[WorkspaceId]], None] = lambda *_: None
+        """Told of each revision, and of the workspaces that it changed."""
         self.source_error = ""
         self.last_cycle = 0.0
         self._source = source
-        self._context = context
+        self.context = context
         self._timing = timing
-        self._memo: Memo = {}
+        self.memo: Memo = {}
         self._cycle_began = 0.0
         self._acknowledged_in = ""
         self._timers: dict[WorkspaceId, asyncio.TimerHandle] = {}
@@ -82,9 +84,9 @@ class Daemon:
         await self._look_once()
         async with asyncio.TaskGroup() as tasks:
             for what in (self._follow_source, self._follow_cloud, self._full_passes, self._cycles):
-                tasks.create_task(_for_ever(what), name=what.__name__)
+                tasks.create_task(for_ever(what), name=what.__name__)
             if self.world.asked is not None:
-                tasks.create_task(_for_ever(self._follow_asked), name="acknowledgements")
+                tasks.create_task(for_ever(self._follow_asked), name="acknowledgements")
 
     async def _follow_source(self) -> None:
         await self._refresh()
@@ -109,10 +111,11 @@ class Daemon:
 
     async def _take(self, declarations: Declarations) -> None:
         before = self.desired
-        self.desired = resolve(declarations, self._context, self._memo)
+        self.desired = resolve(declarations, self.context, self.memo)
         changed = changed_between(before, self.desired)
         self.world.rollout.begin(self.desired.revision, changed, time.time() if before else None)
         log.info("revision", revision=self.desired.revision, changed=len(changed))
+        self.on_revision(self.desired, changed)
         if before is None:
             self.wakeups.mark_all()
         self.wakeups.mark(changed | (self.world.view.fleet.keys() - self.desired.workspaces.keys()))
@@ -255,7 +258,7 @@ class Daemon:
             self._timers[id] = loop.call_later(seconds, self.wakeups.mark, (id,))
 
 
-async def _for_ever(what: Callable[[], Awaitable[None]]) -> None:
+async def for_ever(what: Callable[[], Awaitable[None]]) -> None:
     """A bug in one task is told and does not end the others."""
     while True:
         try:

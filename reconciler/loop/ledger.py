@@ -87,6 +87,10 @@ class Ledger:
         await self._save()
         return frozenset(group.members)
 
+    def held_since(self) -> dict[str, str]:
+        """By the fingerprint of each held group: the revision at which it was first published."""
+        return {fingerprint: group.revision for fingerprint, group in self.published.items()}
+
     @property
     def oldest_revision(self) -> str | None:
         """Where to begin looking for acknowledging commits; None while nothing is held."""

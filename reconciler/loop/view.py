@@ -175,6 +175,28 @@ class View:
             artifacts=self.artifacts,
         )
 
+    def glimpse(self, scope: Iterable[WorkspaceId], desired: Desired, now: float) -> Observed:
+        """The same without taking note of anything, for plans that nobody carries out. Holds still."""
+        found = {id: self._slice(id, desired, now) for id in scope}
+        wanted = ((id, seen, desired.workspaces.get(id)) for id, seen in found.items())
+        made = {id: artifact_of(want, seen) for id, seen, want in wanted if want and want.kind == "tuning"}
+        kept = {id: artifact for id, artifact in self.artifacts.items() if id not in made}
+        return Observed(
+            now=now,
+            workspaces=found,
+            fleet=dict(self.fleet),
+            unseen=self.unseen,
+            crd_served=self.crd_served,
+            config_users=self._references.users,
+            engine_conflict=min(self._marked_by_operator.values(), default=""),
+            artifacts=kept | {id: artifact for id, artifact in made.items() if artifact is not None},
+        )
+
+    def version(self, scope: Iterable[WorkspaceId]) -> tuple[object, ...]:
+        """Equal as long as nothing of these workspaces, or of what all depend on, looks different."""
+        seen = tuple(self._signature(id, None) for id in sorted(scope))
+        return seen, self.unseen, self.crd_served, bool(self._marked_by_operator)
+
     def differs(self, id: WorkspaceId, want: DesiredWorkspace | None) -> bool:
         """Whether anything of it is not as it was when a cycle last looked."""
         return self._looked_at.get(id) != self._signature(id, want)

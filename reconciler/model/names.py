@@ -45,6 +45,17 @@ DELIVERY_MARKS = (
 )
 """Labels or annotations by which Flux and Argo CD mark what they deliver."""
 
+PLAN_LABEL = "reconciler/plan"
+"""By which a member has a stranger's pull request planned."""
+ACK_LABEL = "reconciler-ack/"
+"""Before a fingerprint: the label of a pull request that acknowledges a group."""
+
+
+def check_context(cluster: str, stage: str) -> str:
+    """What a check is called: `reconciler/prod/plan`."""
+    return f"reconciler/{cluster}/{stage}"
+
+
 STATE_CONFIGMAP = "reconciler-state"
 LEASE = "reconciler"
 ACK_TRAILER = "Reconciler-Ack"

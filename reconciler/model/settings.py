@@ -7,8 +7,9 @@ file (`…File`) or comes from the environment.
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 Engine = Literal["native", "kaito"]
 Mode = Literal["observe", "deliver", "full"]
@@ -64,6 +65,11 @@ class SourceSettings(Part):
     """Deadline of one fetch or push."""
     credentials: GitCredentials = GitCredentials()
 
+    @property
+    def branch(self) -> str:
+        """The watched branch, without `refs/heads/`; pull requests for others are none of ours."""
+        return self.ref.removeprefix("refs/heads/")
+
 
 class StatusSettings(Part):
     """Status commits."""
@@ -115,6 +121,58 @@ class PriceSettings(Part):
     """Nodes by instance type that are paid for already and cost nothing more."""
 
 
+class GitHubApp(Part):
+    """An App instead of a token; only an App can remark on lines (check runs)."""
+
+    id: str
+    """App id or client id."""
+    installation_id: str
+    """Its installation in the organization."""
+    key_file: Path
+    """Its private key, as PEM."""
+
+
+class ForgeSettings(Part):
+    """Where pull requests are looked for and answered."""
+
+    driver: Literal["github", "gitlab", "azuredevops"]
+    repository: str = Field(pattern=r"^[^/\s?#]+(/[^/\s?#]+)+$")
+    """`org/repo`, GitLab's `group/sub/project`, Azure's `org/project/repo`."""
+    url: str | None = Field(default=None, pattern=r"^https?://[^\s@?#]+$")
+    """Address of your own GitHub Enterprise, GitLab or Azure DevOps server; by default the public one."""
+    token_file: Path | None = None
+    """An access token. GitHub: commit statuses, pull requests (read and write), contents (read).
+    GitLab: `api`, as Developer. Azure: code status (read and write), code (read), pull request threads."""
+    app: GitHubApp | None = None
+    ca_file: Path | None = None
+    """Certificates trusted beside the system's."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ForgeSettings":
+        if (self.token_file is None) == (self.app is None):
+            raise PydanticCustomError("login", "it needs either tokenFile or app")
+        if self.app and self.driver != "github":
+            raise PydanticCustomError("login", "app is for driver github; others need tokenFile")
+        names = {"github": "org/repo", "gitlab": "group/project", "azuredevops": "org/project/repo"}
+        shape, parts = names[self.driver], self.repository.count("/")
+        if parts != shape.count("/") and self.driver != "gitlab":
+            raise PydanticCustomError("repository", f"repository must be {shape} for {self.driver}")
+        return self
+
+
+class ReviewSettings(Part):
+    """How pull requests are answered."""
+
+    poll_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Time between looks at the open requests; a webhook makes it look at once."""
+    on_unknown: Literal["fail", "neutral"] = "fail"
+    """What the check `plan` says where the cluster cannot be read."""
+    ready_seconds: Annotated[float, Field(gt=0)] = 7200.0
+    """Time after which the check `ready` of a commit fails with what it still waits for."""
+    approvers: tuple[str, ...] = ()
+    """Accounts whose label or approving review acknowledges a held group; none: any member but the author."""
+
+
 class Limits(Part):
     """What the guards let through without an acknowledgement."""
 
@@ -128,6 +186,12 @@ class Limits(Part):
     """Deletions done in this time count as if still pending."""
     max_dollars_per_hour: float | None = None
     """Spend above which new pools are held; none by default."""
+    approve_dollars_per_hour: float | None = None
+    """Price of the new machines of one change above which it needs an approval; none by default."""
+    approve_gpus: int | None = None
+    """The same for GPUs."""
+    approve_replaced: int | None = None
+    """The same for workspaces that are replaced."""
     render_wave: Annotated[int, Field(ge=1)] = 1
     """Workspaces restarted at a time for a change of this program's own rendering."""
 

@@ -4,7 +4,8 @@ Guards judge the world, not a cycle's share: what is pending everywhere and what
 minutes counts, so that splitting a mass deletion over cycles, restarts or commits changes nothing.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
 
@@ -20,6 +21,7 @@ from ..model.plan import (
     Plan,
     ScalePool,
     Step,
+    describe,
 )
 from ..model.policy import Policy
 from ..model.world import Desired, Observed, nodes_of
@@ -139,6 +141,43 @@ def spend(plan: Plan, desired: Desired, observed: Observed, policy: Policy) -> P
     return _postpone(plan, held, "SpendLimit", why, lambda s: any(n > 0 for n in _added(s).values()))
 
 
+def needs_approval(plan: Plan, desired: Desired, observed: Observed, policy: Policy) -> Plan:
+    """A large change waits for somebody's yes, whoever merged it."""
+    growing = {s.workspace: s for s in plan.steps if s.cause != "retry" and _gpus(s) > 0}
+    reasons = "; ".join(_reasons(growing, observed, policy))
+    if not reasons:
+        return plan
+    members = {id: f"grow {id} {describe(step.action)}" for id, step in growing.items()}
+    group = Group("ApprovalNeeded", reasons, frozenset(members.values()))
+    held = {id for id, member in members.items() if member not in policy.released}
+    return hold_back(plan, group, held, lambda s: growing.get(s.workspace) is s)
+
+
+def _reasons(growing: Mapping[WorkspaceId, Step], observed: Observed, policy: Policy) -> Iterator[str]:
+    """Limits that these pools pass together."""
+    limits, nodes = policy.limits, Counter[str]()
+    for step in growing.values():
+        nodes.update(_added(step))
+    gpus = sum(_gpus(step) for step in growing.values())
+    replaced = sum(1 for id in growing if id in observed.workspaces and observed.workspaces[id].objects)
+    if (most := limits.approve_dollars_per_hour) is not None and policy.hourly(nodes) > most:
+        yield f"new machines for {policy.hourly(nodes):.2f} $/h, more than {most:.2f}"
+    if limits.approve_gpus is not None and gpus > limits.approve_gpus:
+        yield f"{gpus} new GPUs, more than {limits.approve_gpus}"
+    if limits.approve_replaced is not None and replaced > limits.approve_replaced:
+        yield f"{replaced} workspaces get other machines, more than {limits.approve_replaced}"
+
+
+def _gpus(step: Step) -> int:
+    """GPUs that a pool step adds."""
+    match step.action:
+        case CreatePool(_, pool):
+            return pool.count * pool.gpus_per_node
+        case ScalePool(_, pool, was):
+            return (pool.count - was) * pool.gpus_per_node
+    return 0
+
+
 def _added(step: Step) -> dict[str, int]:
     """Nodes by instance type that the step adds; negative where it takes some away."""
     match step.action:
@@ -214,6 +253,7 @@ GUARDS: tuple[Guard, ...] = (
     protected,
     renderer_waves,
     spend,
+    needs_approval,
     allowed_by_mode,
     contested,
 )

@@ -24,6 +24,8 @@ from ..model.policy import Policy
 from ..model.world import Desired, Fleet, Observed, nodes_of
 
 VERBS = ("create", "change", "delete")
+KINDS = ("create", "change", "replace", "delete")
+"""What can happen to a workspace as a whole."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def document(proposal: Proposal) -> dict[str, Any]:
         "revision": plan.revision,
         "fingerprint": plan.fingerprint,
         "counts": counts(plan.steps, plan.holds),
+        "workspaces": tally(proposal),
         "gpus": proposal.gpus,
         "dollarsPerHour": proposal.dollars_per_hour,
         "steps": [_step(s) for s in plan.steps],
@@ -88,6 +91,34 @@ def counts(steps: Iterable[Step], holds: Collection[Hold]) -> dict[str, int]:
         found[verb(step.action)] += 1
     waiting = sum(h.waiting for h in holds)
     return {**found, "held": len(holds) - waiting, "waiting": waiting}
+
+
+def kind(id: WorkspaceId, proposal: Proposal) -> str:
+    """One of KINDS, or empty where nothing happens to it.
+
+    Replaced is what gets new machines for those it has, and a tuning that runs again.
+    """
+    steps, _ = proposal.said.get(id, ([], []))
+    actions = [step.action for step in steps]
+    gone = {a.key.kind for a in actions if isinstance(a, DeleteObject)}
+    if "Workspace" in gone:
+        return "delete"
+    seen = proposal.observed.workspaces.get(id)
+    if steps and (seen is None or not seen.exists):
+        return "create"
+    if "Job" in gone or {CreatePool, DeletePool} <= {type(action) for action in actions}:
+        return "replace"
+    return "change" if steps else ""
+
+
+def tally(proposal: Proposal) -> dict[str, int]:
+    """Workspaces by what happens to them; `held` are those of which something is held back."""
+    found = dict.fromkeys((*KINDS, "held"), 0)
+    for id, (_, holds) in proposal.said.items():
+        if id.name and (what := kind(id, proposal)):
+            found[what] += 1
+        found["held"] += any(not hold.waiting for hold in holds)
+    return found
 
 
 def verb(action: Action) -> str:

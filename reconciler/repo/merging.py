@@ -25,10 +25,7 @@ def merge(
     merges lines and follows renames.
     """
     trees = [repo[commit].tree for commit in (ancestor, base, head)]
-    theirs = {change.path: change for change in differences(repo, trees[0], trees[2])}
-    ours = (
-        {change.path: change for change in differences(repo, trees[0], trees[1])} if ancestor != base else {}
-    )
+    ours, theirs = ({c.path: c for c in differences(repo, trees[0], side)} for side in trees[1:])
     both = theirs.keys() & ours.keys()
     if any(ours[path].new_blob != theirs[path].new_blob for path in both) or _nested(ours, theirs):
         return _by_lines(repo, trees, folders)

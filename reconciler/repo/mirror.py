@@ -106,6 +106,11 @@ class Mirror:
             content: bytes = repo[blob].data
             return content
 
+    def size(self, blob: str) -> int:
+        """Bytes of a file's content."""
+        with self._store.objects() as repo:
+            return int(repo.odb.read_header(blob)[1])
+
     def commits(self, new: str, hide: str | None, limit: int = 1000) -> list[Commit]:
         """Commits reachable from `new` but not from `hide`, newest first; without `hide`, those at hand.
 

@@ -46,7 +46,7 @@ class Store(Protocol):
         ...
 
     def also(self, refs: Sequence[str], depth: int) -> None:
-        """Makes these refs' commits be at hand, with so much of their history; one that is gone is left out."""
+        """Makes these refs' commits be at hand, with so much history; one that is gone is left out."""
         ...
 
     def objects(self) -> AbstractContextManager[pygit2.Repository]:

@@ -3,10 +3,12 @@
 Every method blocks; call them with `asyncio.to_thread`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import pygit2
+from pygit2.enums import SortMode
 
 from ..model.settings import GitCredentials
 from .errors import LeaseLost, PushRejected
@@ -51,6 +53,19 @@ class Branch:
             found = files(repo, repo[tip].tree, prefix.strip("/"))
             return {path: repo[blob].data for path, blob in found.items()}
 
+    def history(self, path: str, limit: int) -> Sequence[tuple[float, bytes | None]]:
+        """(time, content) of each of the last `limit` commits in which the file changed, newest first.
+
+        None where the file is gone. The oldest that is told may not be the file's first.
+        """
+        self._store.deepen(limit)
+        tip = self._store.fetch()
+        if tip is None:
+            return []
+        with self._store.objects() as repo:
+            found = _versions(islice(repo.walk(tip, SortMode.TOPOLOGICAL), limit), path)
+            return [(when, repo[blob].data if blob is not None else None) for when, blob in found]
+
     def commit(  # noqa: PLR0913  # a commit has that many parts
         self,
         parent: str | None,
@@ -84,6 +99,23 @@ class Branch:
                 self._remote.push(repo.path, sha, self.ref, expected)
             else:
                 _move(repo, self.ref, sha, expected)
+
+
+def _versions(commits: Iterable[pygit2.Commit], path: str) -> list[tuple[float, pygit2.Oid | None]]:
+    """(time, blob) where it differs from the commit before; nothing from before it was first there."""
+    found: list[tuple[float, pygit2.Oid | None]] = []
+    for commit in commits:
+        blob = _blob(commit.tree, path)
+        if found and found[-1][1] == blob:
+            found.pop()
+        found.append((float(commit.commit_time), blob))
+    return found if not found or found[-1][1] is not None else found[:-1]
+
+
+def _blob(tree: pygit2.Tree, path: str) -> pygit2.Oid | None:
+    folder, _, name = path.rpartition("/")
+    found = subtree(tree, folder)
+    return found[name].id if found is not None and name in found else None
 
 
 def _move(repo: pygit2.Repository, ref: str, sha: str, expected: str | None) -> None:

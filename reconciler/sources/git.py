@@ -9,8 +9,9 @@ import random
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from ..errors import NotYet
 from ..model.declared import Declarations, ParsedFile
 from ..model.settings import PathEntry
 from ..model.workspace import Problem
@@ -28,12 +29,27 @@ Tree = Mapping[str, ParsedFile]
 Parse = Callable[[str, bytes, str | None], ParsedFile]
 """From path, content and the namespace of manifests that name none; never raises."""
 
+REVIEWED_FILES = 20_000
+"""Specs that one pull request may change."""
+REVIEWED_BYTES = 64 << 20
+"""Their size together; what a single file may have is taken of larger ones, as no more of them is read."""
 _LOCAL_LOOK_SECONDS = 30.0
 _LFS = b"version https://git-lfs.github.com/spec/"
 _UNREAD = {
     "symlink": ("a symbolic link is never followed", "commit the file itself in its place"),
     "submodule": ("a submodule is never fetched", "commit its files here, or watch its repository"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """A pull request's result on top of `base`, or `why` there is none. No declarations: no specs."""
+
+    base: str
+    why: str = ""
+    declarations: Declarations | None = None
+    touched: frozenset[str] = frozenset()
+    """Paths of the specs that it changes."""
 
 
 class GitSource:
@@ -72,6 +88,44 @@ class GitSource:
             return []
         found = await asyncio.to_thread(self._mirror.commits, self.current.revision, revision)
         return [commit.message for commit in found]
+
+    # --- pull requests
+
+    async def bring(self, heads: Mapping[str, str]) -> None:
+        """Fetches what is not here yet of these heads, by ref. Raises what a fetch raises."""
+        await asyncio.to_thread(self._bring, heads)
+
+    def _bring(self, heads: Mapping[str, str]) -> None:
+        if missing := [ref for ref, head in heads.items() if not self._mirror.has(head)]:
+            self._mirror.bring(missing)
+
+    async def reviewed(self, head: str, ref: str) -> Reviewed:
+        """What would be declared if `head` were merged into what was read last. Raises as a fetch does."""
+        if self.current is None:
+            raise NotYet("the watched ref has not been read yet")
+        return await asyncio.to_thread(self._reviewed, self.current, self._tree, head, ref)
+
+    def _reviewed(self, base: Declarations, tree: Tree, head: str, ref: str) -> Reviewed:
+        merge = self._mirror.merged(base.revision, head, ref, self._globs.prefixes())
+        entries = ((change, self._globs.entry_for(change.path)) for change in merge.changes)
+        wanted = [(change, entry) for change, entry in entries if entry is not None]
+        if merge.why or not wanted:
+            return Reviewed(base.revision, merge.why)
+        blobs = [change.new_blob for change, _ in wanted if change.new_blob and change.kind == "file"]
+        if why := self._excess(blobs):
+            return Reviewed(base.revision, why)
+        files = self._with(wanted, dict(tree))
+        touched = frozenset(change.path for change, _ in wanted)
+        return Reviewed(base.revision, "", _declared(head, refused(files), base, touched), touched)
+
+    def _excess(self, blobs: Sequence[str]) -> str:
+        """Why so much is not read; a stranger chose it."""
+        if len(blobs) > REVIEWED_FILES:
+            return f"it changes {len(blobs)} specs, more than the {REVIEWED_FILES} that are looked at"
+        size = sum(min(self._mirror.size(blob), MAX_BYTES) for blob in blobs)
+        if size <= REVIEWED_BYTES:
+            return ""
+        return f"its specs have {size >> 20} MiB, more than the {REVIEWED_BYTES >> 20} that are looked at"
 
     def _refreshed(self) -> Declarations:
         """In a thread that a cancelled caller leaves running: what is kept changes here, all at once."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ..model.names import WorkspaceId
 from ..repo.writer import Branch
-from .documents import FOLDER, INDEX, Document, decoded
+from .documents import FOLDER, INDEX, Document, decoded, path_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,11 @@ class StatusReader:
     async def fetch(self) -> Told | None:
         """None where the ref does not exist (yet). Raises what `Branch.fetch` raises."""
         return await asyncio.to_thread(self._fetched)
+
+    async def life(self, id: WorkspaceId, limit: int = 1000) -> list[tuple[float, Document | None]]:
+        """What was told of it and when, newest first, in the last `limit` commits; None: it is gone."""
+        found = await asyncio.to_thread(self._branch.history, path_of(id), limit)
+        return [(when, _whole(decoded(content)) if content is not None else None) for when, content in found]
 
     def _fetched(self) -> Told | None:
         tip = self._branch.fetch()

@@ -140,3 +140,50 @@ async def test_wait_ends_at_once_where_only_a_person_can_help(cli, tell, at):
     outcome = await cli("wait", "--commit", COMMIT, "--for", "applied", "--timeout", "1d", *at)
     assert outcome.code == 1
     assert "ai/a: Held: ImmutableField: count cannot change" in outcome.err
+
+
+# --- log -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def life(tell, remote, tmp_path):
+    """A workspace that was made, served, changed and removed, beside one that was always there."""
+    await tell(said("a", "Provisioning", "NodesNotReady"), said("b", "Ready"))
+    await tell(said("a", "Ready", "AsDeclared"))
+    await tell(said("b", "Held", "SpendLimit"))
+    await tell(said("a", "Ready", "AsDeclared", commit=OTHER), said("b", "Ready"))
+    await tell(said("a", "Failed", "TuningFailed", "out of memory", commit=OTHER))
+    branch = Branch(tmp_path / "other", remote.url, REF, GitCredentials(), 30.0)
+    gone = Wanted(COMMIT, time.time(), {}, gone=frozenset({WorkspaceId("ai", "a")}))
+    await asyncio.to_thread(RefWriter(branch, ("test", "some-uid"), StatusSettings()).write, gone)
+
+
+async def test_log_tells_a_workspaces_life_newest_first(cli, life, at):
+    outcome = await cli("log", "ai/a", *at)
+    assert outcome.code == 0, outcome.err
+    rows = [line.split() for line in outcome.out.splitlines()[1:]]
+    assert [row[2] for row in rows] == ["Gone", "Failed", "Ready", "Ready", "Provisioning"]
+    assert rows[1][3:5] == ["TuningFailed", OTHER[:7]]
+    assert "out of memory" in outcome.out
+
+
+async def test_log_as_json(cli, life, at):
+    found = json.loads((await cli("log", "ai/b", *at, "-o", "json")).out)
+    assert [each["status"]["phase"] for each in found] == ["Ready", "Held", "Ready"]
+
+
+NO_LIFE = {
+    "a workspace nobody told of": (("log", "ai/nobody"), "nothing was told of a workspace ai/nobody"),
+    "no namespace": (("log", "a"), "name the workspace with its namespace, as in ai/a"),
+}
+
+
+@pytest.mark.parametrize(("command", "why"), NO_LIFE.values(), ids=NO_LIFE)
+async def test_log_of_nothing(cli, life, at, command, why):
+    outcome = await cli(*command, *at)
+    assert (outcome.code, why in outcome.err) == (1, True), outcome.err
+
+
+async def test_log_needs_a_ref(cli):
+    outcome = await cli("log", "ai/a")
+    assert (outcome.code, "name the status ref" in outcome.err) == (1, True)

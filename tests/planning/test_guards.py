@@ -334,3 +334,48 @@ def test_mode_deliver_writes_what_git_declares_and_nothing_made_of_it():
     world = observed(ObservedWorkspace(ws("b")))
     plan = guarded(desired(workspace_yaml("b")), world, policy(mode="deliver"))
     assert summary(plan) == ["ApplyObject Workspace", "hold DeliverMode"]
+
+
+# --- approval --------------------------------------------------------------------------------------
+
+NEW = [ObservedWorkspace(ws(name)) for name in "ab"]
+TWO = desired(workspace_yaml("a"), workspace_yaml("b", instance_type=EIGHT))
+LARGE = {
+    "dollars": ({"approve_dollars_per_hour": 30.9}, "new machines for 31.00 $/h, more than 30.90"),
+    "GPUs": ({"approve_gpus": 8}, "9 new GPUs, more than 8"),
+}
+
+
+@pytest.mark.parametrize(("limits", "why"), LARGE.values(), ids=LARGE)
+def test_a_large_change_needs_an_approval(limits, why):
+    settings = policy(limits=Limits(**limits))
+    plan = guarded(TWO, observed(*NEW), settings)
+    assert "CreatePool" not in summary(plan)
+    assert {h.reason for h in plan.holds if h.group} == {"ApprovalNeeded"}
+    assert why in group_of(plan).why
+    released = replace(settings, released=group_of(plan).members)
+    assert summary(guarded(TWO, observed(*NEW), released)).count("CreatePool") == 2
+
+
+SMALL = [{}, {"approve_dollars_per_hour": 31.0}, {"approve_gpus": 9}, {"approve_replaced": 0}]
+
+
+@pytest.mark.parametrize("limits", SMALL, ids=str)
+def test_a_change_within_the_limits_does_not(limits):
+    plan = guarded(TWO, observed(*NEW), policy(limits=Limits(**limits)))
+    assert summary(plan).count("CreatePool") == 2
+
+
+def test_other_machines_for_what_runs_need_an_approval():
+    moving = {"on-immutable-change": "replace"}
+    found = desired(*(workspace_yaml(n, instance_type=EIGHT, annotations=moving) for n in "ab"))
+    plan = guarded(found, observed(*running("ab")), policy(limits=Limits(approve_replaced=1)))
+    assert "2 workspaces get other machines, more than 1" in group_of(plan).why
+    assert "CreatePool" not in summary(plan)
+
+
+def test_what_was_approved_is_not_asked_for_again_when_the_cloud_fails():
+    failed = everything(wanted(workspace_yaml("a")), objects={}, nodes=(), since={"poolFailed": 0.0})
+    failed = replace(failed, pools=tuple(replace(p, state="failed") for p in failed.pools))
+    plan = guarded(desired(workspace_yaml("a")), observed(failed), policy(limits=Limits(approve_gpus=0)))
+    assert "CreatePool" in summary(plan)

@@ -22,7 +22,7 @@ from reconciler.model.plan import Hold, Plan
 from reconciler.model.world import Desired, ObservedWorkspace
 from reconciler.planning.foresight import foreseen
 from reconciler.planning.proposal import Proposal, document
-from reconciler.planning.render import COMMENT_SIZE, markdown, text
+from reconciler.planning.render import text
 
 
 def proposed(found, world, settings=None):
@@ -84,7 +84,6 @@ def test_a_held_group_tells_what_lets_it_through():
     (group,) = GOING.plan.groups
     remedy = f"to let MassDeletion through, commit with the trailer Reconciler-Ack: {group.fingerprint}"
     assert remedy in text(GOING).splitlines()
-    assert f"Reconciler-Ack: `{group.fingerprint}`" in markdown(GOING)
     assert {h["acknowledge"] for h in document(GOING)["holds"] if h["reason"] == "MassDeletion"} == {
         group.fingerprint
     }
@@ -163,32 +162,10 @@ def hostile():
     return Proposal(Plan("1" * 40, holds=(hold,)), found, observed(), policy(), {})
 
 
-def test_markdown_shows_strangers_text_and_obeys_none_of_it():
-    said = markdown(hostile())
-    assert "<img" not in said
-    assert said.count("</pre>") == said.count("</details>") == 1
-    inside = said[said.index("<pre>") : said.index("</pre>")]
-    assert "@everyone" in inside
-    assert "@everyone" not in said.replace(inside, "")
-    assert "\x1b" not in said
-
-
 def test_text_for_a_terminal_has_no_control_characters():
     said = text(hostile())
     assert "\x1b" not in said
     assert len(said.splitlines()) == 5
-
-
-def test_markdown_opens_what_somebody_may_act_on():
-    assert "<details open>" in markdown(hostile())
-    assert "<details open>" not in markdown(fresh("chat"))
-
-
-def test_a_long_plan_fits_a_comment():
-    holds = tuple(Hold(ws(f"w{n}"), "Held", "x" * 300) for n in range(1000))
-    said = markdown(Proposal(Plan("1" * 40, holds=holds), Desired("1" * 40, {}), observed(), policy(), {}))
-    assert len(said) <= COMMENT_SIZE + 100
-    assert "more workspaces are not shown." in said
 
 
 def test_warnings_are_shown():
