@@ -57,12 +57,23 @@ class Counts(Document):
     waiting: int
 
 
+class Workspaces(Document):
+    """By what happens to them; `held` are those of which something is held back."""
+
+    create: int
+    change: int
+    replace: int
+    delete: int
+    held: int
+
+
 class Plan(Document):
     """What `reconciler plan -o json` prints."""
 
     revision: str
     fingerprint: str
     counts: Counts
+    workspaces: Workspaces
     gpus: int
     dollarsPerHour: float | None
     steps: list[Step]
