@@ -21,7 +21,6 @@ from ..model.plan import (
     Plan,
     ScalePool,
     Step,
-    describe,
 )
 from ..model.policy import Policy
 from ..model.world import Desired, Observed, nodes_of
@@ -147,7 +146,7 @@ def needs_approval(plan: Plan, desired: Desired, observed: Observed, policy: Pol
     reasons = "; ".join(_reasons(growing, observed, policy))
     if not reasons:
         return plan
-    members = {id: f"grow {id} {describe(step.action)}" for id, step in growing.items()}
+    members = {id: f"grow:{_size(step)} {id}" for id, step in growing.items()}
     group = Group("ApprovalNeeded", reasons, frozenset(members.values()))
     held = {id for id, member in members.items() if member not in policy.released}
     return hold_back(plan, group, held, lambda s: growing.get(s.workspace) is s)
@@ -166,6 +165,14 @@ def _reasons(growing: Mapping[WorkspaceId, Step], observed: Observed, policy: Po
         yield f"{gpus} new GPUs, more than {limits.approve_gpus}"
     if limits.approve_replaced is not None and replaced > limits.approve_replaced:
         yield f"{replaced} workspaces get other machines, more than {limits.approve_replaced}"
+
+
+def _size(step: Step) -> str:
+    """What is approved: no more machines, and no others."""
+    match step.action:
+        case CreatePool(_, pool) | ScalePool(_, pool, _):
+            return f"{pool.count}x{pool.instance_type}"
+    return ""
 
 
 def _gpus(step: Step) -> int:
