@@ -25,7 +25,7 @@ class Request:
     base_sha: str | None
     """The base's commit, where the forge tells one; the base may have moved since."""
     fetch_ref: str
-    """The ref in the base's repository by which the head, or Azure's merge of it, is fetched."""
+    """Full ref in the base's repository that brings the head; of a fork's head Azure has only a merge."""
     author: str
     trusted: bool
     """The author belongs to the repository and the head lies in it, so that whoever pushed may push there."""
