@@ -22,26 +22,33 @@ from .cluster.lease import Leadership
 from .cluster.state import StateStore
 from .config import Settings
 from .errors import ReconcilerError, Unavailable
+from .forge import connect
 from .loop.asked import Asked
 from .loop.conditions import WRITE_BACK_BLOCKED, Conditions
 from .loop.cycle import World
-from .loop.daemon import Daemon
+from .loop.daemon import Daemon, for_ever
 from .loop.execute import Hands
 from .loop.ledger import Ledger
+from .loop.outlook import Outlook
 from .loop.planner import Planner
 from .loop.view import View, selections
 from .loop.wakeups import Wakeups
 from .model import names
 from .model.catalogues import Catalogues
+from .model.names import WorkspaceId
 from .model.policy import Policy
 from .model.settings import SimulatedProvisioner
-from .model.world import Manifest
+from .model.world import Desired, Manifest
 from .planning.manifests import Context
 from .provisioners import Provisioner
 from .provisioners.simulated import Simulated
 from .publish import Channel, ClusterStatus, Events, Publisher
 from .repo.mirror import Mirror
 from .repo.writer import Branch
+from .review.answer import Answers
+from .review.approvals import Approvals
+from .review.review import Review
+from .review.rollout import RolloutChecks
 from .sources import specs
 from .sources.catalog import load as load_catalogues
 from .sources.catalog import templates
@@ -133,7 +140,7 @@ class _Parts:
         source = git_source(self.settings)
         made_of = context(self.settings, id, self.catalogues)
         daemon = Daemon(world, source, made_of, self.settings.timing, self.wakeups)
-        await self._publisher(client, world, view)
+        await self._publisher(client, world, view, self._reviewing(daemon, source))
         await self._leadership(client, world)
         probes.daemon = daemon
         log.info("started", cluster=self.settings.cluster, engine=self.settings.engine, port=web.port)
@@ -195,9 +202,46 @@ class _Parts:
         self.open.push_async_callback(conditions.close)
         return World(view, hands, ledger, Planner(), Publisher([]), policy, conditions=conditions)
 
-    async def _publisher(self, client: Client, world: World, view: View) -> None:
+    def _reviewing(self, daemon: Daemon, source: GitSource) -> list[Channel]:
+        """What tells on the forge; nothing where none is configured."""
+        settings, world = self.settings, daemon.world
+        if settings.forge is None:
+            return []
+        forge = connect(settings.forge)
+        self.open.push_async_callback(forge.close)
+
+        def leads() -> bool:
+            return world.may_write or settings.mode == "observe"
+
+        answers = Answers(
+            source, Outlook(daemon), self.catalogues, settings.cluster, settings.review.on_unknown
+        )
+        review = Review(forge, answers, settings.source.branch, settings.review.poll_seconds, leads)
+        rollout = RolloutChecks(forge, settings.cluster, settings.review.ready_seconds, leads)
+        approvals = Approvals(
+            forge, settings.cluster, world.ledger.held_since, daemon.acknowledge, settings.review
+        )
+
+        def on_revision(desired: Desired, changed: frozenset[WorkspaceId]) -> None:
+            rollout.begin(desired, changed)
+            review.look()
+
+        daemon.on_revision = on_revision
+        for each in (review, rollout, approvals):
+            self._in_background(each.run)
+        return [review, rollout, approvals]
+
+    def _in_background(self, what: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.create_task(for_ever(what))
+
+        async def ended() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        self.open.push_async_callback(ended)
+
+    async def _publisher(self, client: Client, world: World, view: View, channels: list[Channel]) -> None:
         assert view.cache is not None
-        channels: list[Channel] = []
         if self.settings.engine == "native" and self.settings.mode != "observe":
             channels += [ClusterStatus(client, view.mirror, view.cache.note), Events(client, view.mirror)]
         if (ref := self.settings.status_ref) is not None:

@@ -1,0 +1,98 @@
+"""What was approved on a pull request lets through what is held after its merge."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+
+import structlog
+
+from .. import telemetry
+from ..errors import ReconcilerError
+from ..forge import Forge
+from ..model import names
+from ..model.news import News
+from ..model.review import Approval, Request
+from ..model.settings import ReviewSettings
+from ..planning.verdict import fingerprints
+
+log = structlog.get_logger(__name__)
+
+Held = Callable[[], Mapping[str, str]]
+"""The revision at which each group, by its fingerprint, was held first."""
+
+
+class Approvals:
+    """`acknowledge` lets a group through; the settings' `approvers` may have it so, or all members."""
+
+    def __init__(
+        self,
+        forge: Forge,
+        cluster: str,
+        held: Held,
+        acknowledge: Callable[[str], Awaitable[None]],
+        settings: ReviewSettings,
+    ) -> None:
+        self._forge = forge
+        self._context = names.check_context(cluster, "plan")
+        self._held = held
+        self._acknowledge = acknowledge
+        self._approvers = frozenset(settings.approvers)
+        self._pause = settings.poll_seconds
+        self._wake = asyncio.Event()
+        self._known: dict[str, str] = {}
+
+    async def tell(self, news: News) -> None:
+        """A group that was not held before is looked at without waiting."""
+        if dict(self._held()) != self._known:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            pause = await self._looked_or_pause()
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+
+    async def _looked_or_pause(self) -> float | None:
+        """Seconds after which to look again while something is held: a yes may come after the merge."""
+        self._known = dict(self._held())
+        try:
+            for revision in sorted(set(self._known.values())):
+                groups = {fp for fp, since in self._known.items() if since == revision}
+                await self._look(revision, groups)
+        except ReconcilerError as error:
+            telemetry.failed(error.reason)
+            log.warning("approvals not read", reason=error.reason, message=str(error))
+            return max(self._pause, error.retry_after or 0.0)
+        return self._pause if self._known else None
+
+    async def _look(self, revision: str, groups: Collection[str]) -> None:
+        request = await self._forge.merged_as(revision)
+        if request is None:
+            return
+        given = await self._forge.approvals(request)
+        if not given:
+            return
+        plan = (await self._forge.posted(request.head, request)).get(self._context)
+        shown = fingerprints(plan.description) if plan is not None else frozenset[str]()
+        for group in sorted(groups):
+            if any(approves(each, group, request, shown, self._approvers) for each in given):
+                log.info("approved on its pull request", group=group, request=request.number)
+                await self._acknowledge(group)
+
+
+def approves(
+    given: Approval, group: str, request: Request, shown: Collection[str], approvers: Collection[str]
+) -> bool:
+    """A label names the group; a review approves what the check `plan` of that very head showed.
+
+    Nobody approves their own request, and an account nobody can name approves nothing.
+    """
+    if not given.who or given.who == request.author or (approvers and given.who not in approvers):
+        return False
+    if given.how == "label":
+        return given.label == names.ACK_LABEL + group
+    return given.sha == request.head and group in shown

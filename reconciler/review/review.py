@@ -1,0 +1,167 @@
+"""Which requests to look at, and when: on a webhook, a move of the branch or the cluster, on a timer."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from .. import telemetry
+from ..errors import ReconcilerError, Unavailable
+from ..forge import Forge
+from ..model.names import PLAN_LABEL
+from ..model.news import News
+from ..model.review import Check, Request
+from ..planning.verdict import Teller
+from .answer import Answer, Answers
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 8
+"""Requests that are answered at the same time."""
+IDLE = 1.0
+"""Seconds between looks at whether it is our turn: only one of several processes answers."""
+CALM = 1.0
+"""Seconds in which changes of the cluster are gathered: most of them are followed by more."""
+
+Key = tuple[str, str, bool, str]
+"""What an answer was made of: head, base branch's commit, label, and the request's own base."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    key: Key
+    version: tuple[object, ...]
+    answer: Answer
+
+
+class Review:
+    """Answers the open requests for one branch. A request that nobody may plan is validated all the same."""
+
+    def __init__(
+        self, forge: Forge, answers: Answers, branch: str, poll_seconds: float, leads: Callable[[], bool]
+    ) -> None:
+        self._forge = forge
+        self._leads = leads
+        self._answers = answers
+        self._branch = branch
+        self._poll = poll_seconds
+        self._error = ""
+        self._wake = asyncio.Event()
+        self._given: dict[int, _Given] = {}
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    # --- what wakes it
+
+    def look(self, number: int | None = None) -> None:
+        """A webhook told of a request, or that the branch moved. The number is no more than a hint."""
+        self._wake.set()
+
+    async def tell(self, news: News) -> None:
+        """The cluster may look different: what was planned may come out differently now."""
+        if self._given and (news.changed or news.gone):
+            asyncio.get_running_loop().call_later(CALM, self._wake.set)
+
+    # --- the rounds
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            self._wake.clear()
+            pause = await self._round_or_pause()
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _round_or_pause(self) -> float:
+        """Seconds after which to look again, though nothing may wake us."""
+        if not self._leads() or self._answers.merges.current is None:
+            return min(self._poll, IDLE)
+        try:
+            return self._poll if await self.round() else min(self._poll, 30.0)
+        except ReconcilerError as error:
+            telemetry.failed(error.reason)
+            if str(error) != self._error:
+                log.warning("requests not read", reason=error.reason, message=str(error))
+            self._error = str(error)
+            return max(self._poll, error.retry_after or 0.0)
+
+    async def round(self) -> bool:
+        """Looks at every open request once; whether all could be answered. Raises what the forge raises."""
+        requests = [each for each in await self._forge.open_requests() if each.base == self._branch]
+        self._error = ""
+        self._given = {each.number: g for each in requests if (g := self._given.get(each.number))}
+        due = [request for request in requests if self._is_due(request)]
+        if not due:
+            return True
+        await self._brought(due)
+        done = await asyncio.gather(*(self._in_turn(request) for request in due))
+        return all(done)
+
+    async def _brought(self, requests: Sequence[Request]) -> None:
+        """All at once; where that fails, one by one, so that one request's contents hinder no other's."""
+        try:
+            await self._answers.merges.bring({each.fetch_ref: each.head for each in requests})
+        except Unavailable:
+            raise
+        except ReconcilerError:
+            for each in requests:
+                try:
+                    await self._answers.merges.bring({each.fetch_ref: each.head})
+                except ReconcilerError as error:
+                    log.warning("request not fetched", request=each.number, message=str(error))
+
+    def _is_due(self, request: Request) -> bool:
+        given = self._given.get(request.number)
+        if given is None or given.key != self._key(request):
+            return True
+        return given.version != self._answers.outlook.version(given.answer.scope)
+
+    def _key(self, request: Request) -> Key:
+        current = self._answers.merges.current
+        labelled = request.trusted or PLAN_LABEL in request.labels
+        return request.head, current.revision if current else "", labelled, request.fetch_ref
+
+    async def _in_turn(self, request: Request) -> bool:
+        async with self._turns:
+            try:
+                await self._answered(request)
+            except ReconcilerError as error:
+                telemetry.failed(error.reason)
+                log.warning(
+                    "request not answered", request=request.number, reason=error.reason, message=str(error)
+                )
+                return False
+            except Exception:
+                log.exception("bug", request=request.number)
+                return False
+        return True
+
+    async def _answered(self, request: Request) -> None:
+        cluster = self._answers.cluster
+        await self._begun(request)
+        key = self._key(request)
+        answer = await self._answers.to(request)
+        version = self._answers.outlook.version(answer.scope)
+        for check in answer.verdict.checks:
+            await self._forge.post(request.head, _clean(check), request)
+        if answer.verdict.comment:
+            await self._forge.comment(request, f"{cluster}/plan", telemetry.redacted(answer.verdict.comment))
+        self._given[request.number] = _Given(key, version, answer)
+
+    async def _begun(self, request: Request) -> None:
+        """What was told of a commit stands until something newer is known, also after a restart."""
+        given = self._given.get(request.number)
+        if given is not None and given.key[0] == request.head:
+            return
+        known = await self._forge.posted(request.head, request)
+        for check in Teller(self._answers.cluster, request.link).pending().checks:
+            if check.context not in known:
+                await self._forge.post(request.head, check, request)
+
+
+def _clean(check: Check) -> Check:
+    remarks = tuple(replace(each, message=telemetry.redacted(each.message)) for each in check.annotations)
+    return replace(check, description=telemetry.redacted(check.description), annotations=remarks)

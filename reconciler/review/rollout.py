@@ -1,0 +1,161 @@
+"""After the merge: how far each commit of the watched ref has come, as the checks `apply` and `ready`."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass, field
+
+import structlog
+
+from .. import telemetry
+from ..errors import ReconcilerError
+from ..forge import Forge
+from ..model.names import WorkspaceId
+from ..model.news import News
+from ..model.review import Check, CheckState
+from ..model.status import FINAL, WorkspaceStatus
+from ..model.world import Desired
+from ..planning.verdict import Teller
+
+log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = 30.0
+Statuses = Mapping[WorkspaceId, WorkspaceStatus]
+
+
+@dataclass(slots=True)
+class Commit:
+    """A revision and the workspaces that it changed; `since` is by the monotonic clock."""
+
+    sha: str
+    changed: frozenset[WorkspaceId]
+    declared: frozenset[WorkspaceId]
+    """Those of them that it still declares."""
+    unreadable: str
+    """Files of it that cannot be read, nor be told whose they are; empty where there are none."""
+    since: float
+    told: dict[str, Check] = field(default_factory=dict)
+    over: bool = False
+    """Nothing more will be told of it."""
+
+
+class RolloutChecks:
+    """Tells of the newest commit; one that is overtaken is closed."""
+
+    def __init__(self, forge: Forge, cluster: str, ready_seconds: float, leads: Callable[[], bool]) -> None:
+        self._forge = forge
+        self._teller = Teller(cluster)
+        self._deadline = ready_seconds
+        self._leads = leads
+        self._commits: list[Commit] = []
+        self._statuses: Statuses = {}
+        self._wake = asyncio.Event()
+
+    def begin(self, desired: Desired, changed: Set[WorkspaceId]) -> None:
+        """A commit came; what was told of older ones is over."""
+        declared = changed & (desired.workspaces.keys() | desired.invalid.keys())
+        nameless = sorted(file.path for file in desired.broken.values() if file.identities is None)
+        unreadable = f"cannot be read: {', '.join(nameless[:3])}" if nameless else ""
+        if not any(commit.sha == desired.revision for commit in self._commits):
+            self._commits.append(
+                Commit(
+                    desired.revision, frozenset(changed), frozenset(declared), unreadable, time.monotonic()
+                )
+            )
+            self._wake.set()
+
+    @property
+    def newest(self) -> Commit:
+        return self._commits[-1]
+
+    async def tell(self, news: News) -> None:
+        self._statuses = news.all
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(await self._told_or_pause()):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+
+    async def _told_or_pause(self) -> float | None:
+        """Seconds after which to look though nothing may wake us: a deadline, or another try."""
+        if not self._leads():
+            return RETRY_SECONDS
+        try:
+            await self._tell_all()
+        except ReconcilerError as error:
+            telemetry.failed(error.reason)
+            log.warning("commit not told of", reason=error.reason, message=str(error))
+            return error.retry_after or RETRY_SECONDS
+        left = [c.since + self._deadline - time.monotonic() for c in self._commits if not c.over]
+        return max(0.1, min(left)) if left else None
+
+    async def _tell_all(self) -> None:
+        for commit in self._commits:
+            checks = self._checks(commit) if commit is self.newest else self._overtaken(commit, self.newest)
+            for check in checks:
+                if commit.told.get(check.context) != check:
+                    await self._forge.post(commit.sha, check)
+                    commit.told[check.context] = check
+        self._commits = self._commits[-1:]
+
+    def _checks(self, commit: Commit) -> tuple[Check, ...]:
+        apply, ready = (progress(commit, stage, self._statuses) for stage in ("apply", "ready"))
+        if ready[0] == "pending" and time.monotonic() - commit.since >= self._deadline:
+            ready = ("failure", f"after {self._deadline / 3600:g} h, {ready[1]}")
+        commit.over = "pending" not in (apply[0], ready[0])
+        return self._teller.check("apply", *apply), self._teller.check("ready", *ready)
+
+    def _overtaken(self, commit: Commit, by: Commit) -> Iterator[Check]:
+        """Only what is still open is closed; a commit nobody was told of needs no closing."""
+        for check in commit.told.values():
+            if check.state == "pending":
+                stage = check.context.rpartition("/")[2]
+                yield self._teller.check(stage, "neutral", f"superseded by {by.sha[:12]}")
+
+
+def progress(commit: Commit, stage: str, statuses: Statuses) -> tuple[CheckState, str]:
+    """State and description of `apply` or `ready`."""
+    if commit.unreadable:
+        return "failure", commit.unreadable
+    if not commit.changed:
+        return "success", "nothing changed"
+    found = {id: _newest(statuses.get(id), commit) for id in sorted(commit.changed)}
+    left = {id: s for id, s in found.items() if not _is_done(stage, s, declared=id in commit.declared)}
+    failed = [status for status in left.values() if status is not None and _has_failed(status)]
+    if failed:
+        return "failure", f"{len(failed)} of {len(found)} failed: {failed[0].id} {failed[0].reason}"
+    said = f"{len(found) - len(left)} of {len(found)} {_WORDS[stage]}"
+    if not left:
+        return "success", said
+    waiting, status = next(iter(left.items()))
+    why = f": {status.reason}" if status is not None and status.reason else ""
+    return "pending", f"{said}, waiting for {waiting}{why}"
+
+
+def _newest(status: WorkspaceStatus | None, commit: Commit) -> WorkspaceStatus | None:
+    """What was found of an older commit tells nothing of this one."""
+    return status if status is None or status.revision == commit.sha else _UNSEEN
+
+
+_UNSEEN = WorkspaceStatus(WorkspaceId("", ""), "Waiting", "", "", "")
+
+
+_WORDS = {"apply": "applied", "ready": "ready"}
+
+
+def _is_done(stage: str, status: WorkspaceStatus | None, *, declared: bool) -> bool:
+    """A workspace that is gone has no status any more; one that is new has none yet."""
+    if status is None:
+        return not declared
+    return status.converged if stage == "apply" else status.ready or status.phase == "Suspended"
+
+
+def _has_failed(status: WorkspaceStatus) -> bool:
+    """It rests, and not where it should: somebody has to act."""
+    return status.phase in FINAL and not status.ready

@@ -1,0 +1,95 @@
+"""How far a commit has come, in words: one row for each thing that can be so."""
+
+import time
+from dataclasses import replace
+
+import pytest
+from builders import desired, workspace_yaml, ws
+
+from reconciler.model.status import WorkspaceStatus
+from reconciler.model.world import BrokenFile
+from reconciler.review.rollout import Commit, RolloutChecks, progress
+
+SHA = "1" * 40
+CHAT, OTHER = ws("chat"), ws("other")
+
+
+def status(phase, reason="", id=CHAT, revision=SHA, steps=()):
+    return WorkspaceStatus(id, phase, reason, "", revision, steps=steps)
+
+
+def commit(*changed, declared=None, unreadable=""):
+    kept = frozenset(changed if declared is None else declared)
+    return Commit(SHA, frozenset(changed), kept, unreadable, time.monotonic())
+
+
+APPLY = {
+    "nothing changed": (commit(), {}, "success", "nothing changed"),
+    "not planned yet": (commit(CHAT), {}, "pending", "0 of 1 applied, waiting for ai/chat"),
+    "what was found of an older commit": (
+        commit(CHAT),
+        {CHAT: status("Ready", revision="2" * 40)},
+        "pending",
+        "0 of 1 applied, waiting for ai/chat",
+    ),
+    "a pool is made": (
+        commit(CHAT),
+        {CHAT: status("Provisioning", "NodesNotReady")},
+        "pending",
+        "0 of 1 applied, waiting for ai/chat: NodesNotReady",
+    ),
+    "all is written": (commit(CHAT), {CHAT: status("Deploying")}, "success", "1 of 1 applied"),
+    "it is gone": (commit(CHAT, declared=()), {}, "success", "1 of 1 applied"),
+    "its deletion is held": (
+        commit(CHAT, declared=()),
+        {CHAT: status("Held", "MassDeletion")},
+        "failure",
+        "1 of 1 failed: ai/chat MassDeletion",
+    ),
+    "one of two failed": (
+        commit(CHAT, OTHER),
+        {CHAT: status("Ready"), OTHER: status("Invalid", "InvalidSpec", OTHER)},
+        "failure",
+        "1 of 2 failed: ai/other InvalidSpec",
+    ),
+    "a file that nobody can read": (
+        commit(unreadable="cannot be read: a.yaml"),
+        {},
+        "failure",
+        "cannot be read: a.yaml",
+    ),
+}
+READY = {
+    "applied is not ready": (
+        commit(CHAT),
+        {CHAT: status("Deploying", "WorkloadNotReady")},
+        "pending",
+        "0 of 1 ready, waiting for ai/chat: WorkloadNotReady",
+    ),
+    "it serves": (commit(CHAT), {CHAT: status("Ready")}, "success", "1 of 1 ready"),
+    "it was tuned": (commit(CHAT), {CHAT: status("Succeeded")}, "success", "1 of 1 ready"),
+    "its tuning failed": (
+        commit(CHAT),
+        {CHAT: status("Failed", "TuningFailed")},
+        "failure",
+        "1 of 1 failed: ai/chat TuningFailed",
+    ),
+    "somebody suspended it": (commit(CHAT), {CHAT: status("Suspended")}, "success", "1 of 1 ready"),
+}
+
+
+@pytest.mark.parametrize(("made", "statuses", "state", "said"), APPLY.values(), ids=APPLY)
+def test_apply(made, statuses, state, said):
+    assert progress(made, "apply", statuses) == (state, said)
+
+
+@pytest.mark.parametrize(("made", "statuses", "state", "said"), READY.values(), ids=READY)
+def test_ready(made, statuses, state, said):
+    assert progress(made, "ready", statuses) == (state, said)
+
+
+def test_a_commit_with_an_unreadable_file_is_known_as_such():
+    checks = RolloutChecks(None, "prod", 60.0, lambda: True)
+    found = desired(workspace_yaml("chat"))
+    checks.begin(replace(found, broken={"x.yaml": BrokenFile("x.yaml", (), None)}), frozenset({CHAT}))
+    assert progress(checks.newest, "apply", {})[1] == "cannot be read: x.yaml"
