@@ -9,8 +9,10 @@ pytest_plugins = [
     "plugins.realcluster",
     "plugins.apiserver",
     "plugins.bed",
+    "plugins.connect_proxy",
     "plugins.connections",
     "plugins.git",
+    "plugins.github_app",
     "plugins.registries",
 ]
 

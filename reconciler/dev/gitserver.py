@@ -7,6 +7,7 @@ import base64
 import hmac
 import os
 import shutil
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -36,12 +37,17 @@ class Faults:
 class GitServer:
     """Serves `<root>/<name>.git` on a loopback port; with a token, only to those who know it."""
 
-    def __init__(self, root: Path, *, token: str | None = None) -> None:
+    def __init__(self, root: Path, *, token: str | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.root = root
         self.token = token
+        self.user: str | None = None
+        """Whose password the token is; None: anybody's."""
+        self.ways = ("basic", "bearer")
+        """How the token may be sent."""
         self.faults = Faults()
         self.logins = 0
         """Requests that came with credentials, right or wrong."""
+        self._tls = tls
         self._http: _Listener | None = None
         self._thread: threading.Thread | None = None
 
@@ -50,6 +56,10 @@ class GitServer:
         git_program()
         self.root.mkdir(parents=True, exist_ok=True)
         self._http = _Listener(self, port)
+        if self._tls is not None:  # shaking hands in the connection's own thread
+            self._http.socket = self._tls.wrap_socket(
+                self._http.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
@@ -72,7 +82,8 @@ class GitServer:
     def url_of(self, name: str) -> str:
         if self._http is None:
             raise RuntimeError("the Git server is not running")
-        return f"http://127.0.0.1:{self._http.server_address[1]}/{name}.git"
+        scheme = "https" if self._tls is not None else "http"
+        return f"{scheme}://127.0.0.1:{self._http.server_address[1]}/{name}.git"
 
     def create(self, name: str) -> Path:
         """An empty bare repository with the branch `main`; an existing one is kept."""
@@ -160,15 +171,17 @@ class _Exchange(BaseHTTPRequestHandler):
             yield self.rfile.read(length)
 
     def _may_enter(self) -> bool:
-        token, given = self.server.owner.token, self.headers.get("Authorization", "")
-        self.server.owner.logins += bool(given)
-        if token is None:
+        owner, given = self.server.owner, self.headers.get("Authorization", "")
+        owner.logins += bool(given)
+        if owner.token is None:
             return True
         kind, _, value = given.partition(" ")
+        if kind.lower() not in owner.ways:
+            return False
         if kind.lower() == "bearer":
-            return hmac.compare_digest(value, token)
-        password = base64.b64decode(value + "==").partition(b":")[2]
-        return kind.lower() == "basic" and hmac.compare_digest(password, token.encode())
+            return hmac.compare_digest(value, owner.token)
+        user, _, password = base64.b64decode(value + "==").decode(errors="replace").partition(":")
+        return owner.user in (None, user) and hmac.compare_digest(password.encode(), owner.token.encode())
 
     def _refuse(self, status: int) -> None:
         self.send_response(status)

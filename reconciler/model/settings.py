@@ -5,7 +5,7 @@ file (`…File`) or comes from the environment.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -27,19 +27,55 @@ class Part(BaseModel):
     )
 
 
+class GithubApp(Part):
+    """A GitHub App's installation, whose short-lived tokens log in."""
+
+    app_id: str | int
+    """The App's id, or its client id."""
+    installation_id: int
+    app_key_file: Path
+    """The App's private key, as PEM."""
+    app_url: str = Field(default="https://api.github.com", pattern=r"^https?://[^@/]+(/[^@]*)?$")
+    """The API; that of an Enterprise Server is `https://<host>/api/v3`."""
+
+
 class GitCredentials(Part):
-    """How to log in to a Git server; all paths are files mounted from Secrets."""
+    """How to reach and log in to a Git server, in one way; all paths are files mounted from Secrets."""
 
     username: str = "git"
     """User name sent with `tokenFile`, or of the SSH login."""
     token_file: Path | None = None
     """A password or access token, sent as HTTP basic authentication."""
+    bearer_token_file: Path | None = None
+    """A token sent as `Authorization: Bearer`, for http and https."""
+    github_app: GithubApp | None = None
+    """A token of this installation is sent as HTTP basic authentication, and renewed in time."""
     ssh_key_file: Path | None = None
     """A private key; `knownHostsFile` is then required."""
     known_hosts_file: Path | None = None
     """Host keys that are accepted; there is no way to accept unknown ones."""
     ca_file: Path | None = None
     """Certificates trusted beside the system's."""
+    proxy: str | None = Field(default=None, pattern=r"^https?://[^@/]+/?$")
+    """`http://host:port` through which https goes; by default the environment's (`https_proxy`, `no_proxy`),
+    which is also where one that asks for a password belongs."""
+
+    @property
+    def login(self) -> str | None:
+        """The setting that logs in, as files spell it."""
+        return next(iter(self._logins()), None)
+
+    def _logins(self) -> list[str]:
+        ways = ("token_file", "bearer_token_file", "github_app", "ssh_key_file")
+        return [to_camel(way) for way in ways if getattr(self, way) is not None]
+
+    @model_validator(mode="after")
+    def _in_one_way(self) -> Self:
+        named = self._logins()
+        if len(named) > 1:
+            rule = f"{' and '.join(named)} are {len(named)} ways to log in"
+            raise PydanticCustomError("logins", "{rule}", {"rule": rule, "remedy": "keep one of them"})
+        return self
 
 
 class PathEntry(Part):
@@ -57,7 +93,8 @@ class SourceSettings(Part):
     url: str
     """https, http, ssh or git URL, or the path of a local repository."""
     ref: str = "main"
-    """Branch (`main`), tag (`refs/tags/…`) or other full ref name."""
+    """Branch (`main`), tag (`refs/tags/…`), other full ref name, or a commit by its 40 digits, which never
+    moves."""
     paths: tuple[PathEntry, ...] = (PathEntry(),)
     poll_seconds: Annotated[float, Field(gt=0)] = 15.0
     """Time between looks at a remote repository, ±10 %; a local one is watched."""

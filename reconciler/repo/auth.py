@@ -16,8 +16,9 @@ import pygit2
 from pygit2.enums import ConfigLevel, CredentialType
 
 from ..errors import NotPermitted
-from ..model.settings import GitCredentials
+from ..model.settings import GitCredentials, GithubApp
 from ..telemetry import register_secret
+from . import github_app
 
 _LOCK = threading.Lock()
 _KNOWN_HOSTS: dict[Path, str] = {}
@@ -35,11 +36,25 @@ def login(credentials: GitCredentials, user: str | None, allowed: CredentialType
         return pygit2.KeypairFromMemory(name, None, _secret(credentials.ssh_key_file) + "\n", "")
     if allowed & CredentialType.USERNAME:
         return pygit2.Username(name)
+    if credentials.github_app is not None:
+        return pygit2.UserPass(github_app.USERNAME, _installation(credentials, credentials.github_app).get())
     if credentials.token_file is None:
         raise NotPermitted("the server asks for a password; set tokenFile")
-    token = _secret(credentials.token_file)
-    register_secret(token)
-    return pygit2.UserPass(credentials.username, token)
+    return pygit2.UserPass(credentials.username, _token(credentials.token_file))
+
+
+def headers(credentials: GitCredentials) -> list[str]:
+    """What every request carries from the start: a bearer token is never asked for."""
+    if credentials.bearer_token_file is None:
+        return []
+    return [f"Authorization: Bearer {_token(credentials.bearer_token_file)}"]
+
+
+def refused(credentials: GitCredentials, url: str) -> NotPermitted:
+    """What to raise where a server asks again: a token that was kept is not used again."""
+    if credentials.github_app is not None:
+        _installation(credentials, credentials.github_app).forget()
+    return NotPermitted(f"{url}: the login was refused; check {credentials.login}")
 
 
 def prepare(credentials: GitCredentials, timeout: float) -> None:
@@ -91,6 +106,16 @@ def _trust_authority(path: Path) -> None:
             _AUTHORITIES.add(version)
     except (OSError, pygit2.GitError) as error:
         raise NotPermitted(f"caFile {path} cannot be used: {error}") from None
+
+
+def _installation(credentials: GitCredentials, app: GithubApp) -> github_app.InstallationToken:
+    return github_app.installation_token(app, credentials.ca_file, credentials.proxy)
+
+
+def _token(path: Path) -> str:
+    token = _secret(path)
+    register_secret(token)
+    return token
 
 
 def _secret(path: Path) -> str:

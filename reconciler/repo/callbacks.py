@@ -11,9 +11,9 @@ from typing import Any
 import pygit2
 from pygit2.enums import CredentialType
 
-from ..errors import NotPermitted, Unavailable
+from ..errors import Unavailable
 from ..model.settings import GitCredentials
-from .auth import login
+from .auth import headers, login, refused
 from .errors import LeaseLost, redacted
 
 NOWHERE = "0" * 40
@@ -29,6 +29,7 @@ class Callbacks(pygit2.RemoteCallbacks):  # type: ignore[misc]  # pygit2 is not 
         self.rejected: dict[str, str] = {}
         self.said: list[str] = []
         self._credentials = credentials
+        self._headers = headers(credentials)
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
         self._lease = lease or {}
@@ -36,10 +37,14 @@ class Callbacks(pygit2.RemoteCallbacks):  # type: ignore[misc]  # pygit2 is not 
 
     def credentials(self, url: str, username_from_url: str | None, allowed_types: CredentialType) -> Any:
         """An SSH URL without a user is rightly asked twice, but for different things."""
-        if allowed_types in self._asked:
-            raise NotPermitted(f"{redacted(url)}: the login was refused; check tokenFile or sshKeyFile")
+        spurned = self._headers and allowed_types & CredentialType.USERPASS_PLAINTEXT
+        if allowed_types in self._asked or spurned:
+            raise refused(self._credentials, redacted(url))
         self._asked.add(allowed_types)
         return login(self._credentials, username_from_url, allowed_types)
+
+    def custom_headers(self) -> list[str]:
+        return self._headers
 
     def certificate_check(self, certificate: None, valid: bool, host: bytes) -> bool:
         """libgit2's verdict on the host key or certificate is final."""

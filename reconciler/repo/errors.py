@@ -57,17 +57,20 @@ def redacted(text: str) -> str:
 
 
 @contextmanager
-def translated(url: str) -> Iterator[None]:
-    """Turns pygit2's errors into ours; the original is dropped, for its text may hold a token."""
+def translated(url: str, login: str | None = None) -> Iterator[None]:
+    """Turns pygit2's errors into ours; the original is dropped, for its text may hold a token.
+
+    `login` is the setting that logs in.
+    """
     try:
         yield
     except ReconcilerError:
         raise
     except (pygit2.GitError, OSError, KeyError, ValueError) as error:
-        raise _classified(error, redacted(url)) from None
+        raise _classified(error, redacted(url), login) from None
 
 
-def _classified(error: Exception, url: str) -> ReconcilerError:
+def _classified(error: Exception, url: str, login: str | None) -> ReconcilerError:
     text = redacted(str(error))
     if isinstance(error, pygit2.errors.CertificateError):
         return NotPermitted(
@@ -76,7 +79,10 @@ def _classified(error: Exception, url: str) -> ReconcilerError:
     if "not owned by current user" in text:
         return NotPermitted(f"{url}: {text}; run as the owner of that folder, or give it to this user")
     if isinstance(error, pygit2.errors.AuthError) or _REFUSED.search(text):
-        return NotPermitted(f"{url}: {text}; check tokenFile or sshKeyFile and what that account may do")
+        wanted = f"check {login} and what that account may do" if login else "set tokenFile or sshKeyFile"
+        return NotPermitted(f"{url}: {text}; {wanted}")
+    if "proxy" in text:
+        return Unavailable(f"{url}: {text}; check `proxy`, or https_proxy in the environment")
     if "cannot redirect" in text:
         return InvalidSpec(f"{url}: {text}; the repository has moved: use its new address")
     if _ABSENT.search(text):

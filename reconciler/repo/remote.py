@@ -66,7 +66,7 @@ class Remote:
 
         def run() -> None:
             try:
-                with translated(self.url):
+                with translated(self.url, self.credentials.login):
                     prepare(self.credentials, self.timeout)
                     transfer()
                 outcome.set_result(None)
@@ -87,9 +87,10 @@ class Remote:
             return LeaseLost(message)
         return PushRejected(f"{message}; allow this account to create and to move that ref")
 
-    def _proxy(self) -> bool | None:
-        """The environment's proxy, for https only: libgit2 cannot speak plain http through one."""
-        return True if self.url.startswith("https://") else None
+    def _proxy(self) -> str | bool | None:
+        """That of the settings or else the environment's, for https only: libgit2 cannot speak plain http
+        through one."""
+        return (self.credentials.proxy or True) if self.url.startswith("https://") else None
 
 
 def local_path(url: str) -> Path | None:

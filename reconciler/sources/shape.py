@@ -56,7 +56,8 @@ def _finding(detail: ErrorDetails, model: type[BaseModel]) -> Finding:
     if kind == "literal_error":
         rule = f"it must be {detail['ctx']['expected']}"
         return finding(at, value, rule, "use one of these values" if " or " in rule else "write it so")
-    rule, remedy = _TYPES.get(kind, (detail["msg"], "mend the value"))
+    said = str(detail.get("ctx", {}).get("remedy", "mend the value"))
+    rule, remedy = _TYPES.get(kind, (detail["msg"], said))
     return finding(at, value, rule, remedy)
 
 
