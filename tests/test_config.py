@@ -70,6 +70,18 @@ WRONG = {
     "a missing key": (("cluster: prod-weu\n", ""), "cluster: this field is required"),
     "a key given twice": (("mode: full", "mode: full\nmode: observe"), "reconciler.yaml:4: "),
     "no YAML": (("engine: native", "engine: [native"), "reconciler.yaml:"),
+    "two ways to log in": (
+        ("  ref: main", "  ref: main\n  credentials: {tokenFile: /t, sshKeyFile: /k}"),
+        ":7: source.credentials: tokenFile and sshKeyFile are 2 ways to log in; keep one of them",
+    ),
+    "an App without its key": (
+        ("  ref: main", "  ref: main\n  credentials: {githubApp: {appId: 1, installationId: 2}}"),
+        "source.credentials.githubApp.appKeyFile: this field is required",
+    ),
+    "a proxy with a password": (
+        ("  ref: main", "  ref: main\n  credentials: {proxy: 'http://me:pw@proxy:3128'}"),
+        "it must be http://host:port and nothing more; a password belongs into https_proxy",
+    ),
     "no provisioner for the native engine": (
         ('provisioner: {driver: simulated, url: "http://cloud.example.com"}\n', ""),
         "reconciler.yaml: provisioner: engine native needs it",

@@ -4,10 +4,11 @@ Unknown keys are refused. Times are seconds. A secret is never a value here: it 
 file (`…File`) or comes from the environment.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -39,6 +40,13 @@ class GithubApp(Part):
     """The API; that of an Enterprise Server is `https://<host>/api/v3`."""
 
 
+def _proxy(url: str) -> str:
+    if re.fullmatch(r"https?://[^@/\s]+/?", url):
+        return url
+    remedy = "a password belongs into https_proxy, in the environment"
+    raise PydanticCustomError("proxy", "it must be http://host:port and nothing more", {"remedy": remedy})
+
+
 class GitCredentials(Part):
     """How to reach and log in to a Git server, in one way; all paths are files mounted from Secrets."""
 
@@ -56,7 +64,7 @@ class GitCredentials(Part):
     """Host keys that are accepted; there is no way to accept unknown ones."""
     ca_file: Path | None = None
     """Certificates trusted beside the system's."""
-    proxy: str | None = Field(default=None, pattern=r"^https?://[^@/]+/?$")
+    proxy: Annotated[str, AfterValidator(_proxy)] | None = None
     """`http://host:port` through which https goes; by default the environment's (`https_proxy`, `no_proxy`),
     which is also where one that asks for a password belongs."""
 

@@ -6,6 +6,7 @@ waits for ever, and reports a rejected push as a success.
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from typing import Any
 
 import pygit2
@@ -28,6 +29,8 @@ class Callbacks(pygit2.RemoteCallbacks):  # type: ignore[misc]  # pygit2 is not 
         super().__init__()
         self.rejected: dict[str, str] = {}
         self.said: list[str] = []
+        self.distrusted: Future[None] = Future()
+        """Done once the server's key or certificate was refused."""
         self._credentials = credentials
         self._headers = headers(credentials)
         self._timeout = timeout
@@ -48,6 +51,8 @@ class Callbacks(pygit2.RemoteCallbacks):  # type: ignore[misc]  # pygit2 is not 
 
     def certificate_check(self, certificate: None, valid: bool, host: bytes) -> bool:
         """libgit2's verdict on the host key or certificate is final."""
+        if not valid and not self.distrusted.done():
+            self.distrusted.set_result(None)
         return valid
 
     def transfer_progress(self, stats: object) -> None:

@@ -70,12 +70,15 @@ def translated(url: str, login: str | None = None) -> Iterator[None]:
         raise _classified(error, redacted(url), login) from None
 
 
+def distrusted(url: str, said: str = "refused") -> NotPermitted:
+    remedy = "the server's key or certificate is not known: set knownHostsFile or caFile"
+    return NotPermitted(f"{url}: {said}; {remedy}")
+
+
 def _classified(error: Exception, url: str, login: str | None) -> ReconcilerError:
     text = redacted(str(error))
     if isinstance(error, pygit2.errors.CertificateError):
-        return NotPermitted(
-            f"{url}: {text}; the server's key or certificate is not known: set knownHostsFile or caFile"
-        )
+        return distrusted(url, text)
     if "not owned by current user" in text:
         return NotPermitted(f"{url}: {text}; run as the owner of that folder, or give it to this user")
     if isinstance(error, pygit2.errors.AuthError) or _REFUSED.search(text):

@@ -3,17 +3,17 @@
 import re
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pygit2
 
-from ..errors import InvalidSpec, Unavailable
+from ..errors import InvalidSpec, NotPermitted, Unavailable
 from ..model.settings import GitCredentials
 from .auth import prepare
 from .callbacks import Callbacks
-from .errors import LeaseLost, PushRejected, redacted, translated
+from .errors import LeaseLost, PushRejected, distrusted, redacted, translated
 
 _GRACE_SECONDS = 0.5
 """So that libgit2's own, more telling error comes first."""
@@ -33,14 +33,15 @@ class Remote:
         self.url = url
         self.credentials = credentials
         self.timeout = timeout
-        self._under_way: threading.Thread | None = None
+        self._under_way: tuple[threading.Thread, Callbacks] | None = None
 
     def fetch(self, repo: pygit2.Repository, refspecs: Sequence[str], depth: int) -> None:
         """A ref that does not exist there is no error: its target simply stays as it was."""
         callbacks = Callbacks(self.credentials, self.timeout)
         remote = repo.remotes.create_anonymous(self.url)
         self._in_time(
-            lambda: remote.fetch(list(refspecs), callbacks=callbacks, proxy=self._proxy(), depth=depth)
+            callbacks,
+            lambda: remote.fetch(list(refspecs), callbacks=callbacks, proxy=self._proxy(), depth=depth),
         )
 
     def push(self, folder: str, sha: str, ref: str, expected: str | None) -> None:
@@ -51,17 +52,20 @@ class Remote:
         callbacks = Callbacks(self.credentials, self.timeout, {ref: expected})
         with translated(self.url):
             remote = pygit2.Repository(folder).remotes.create_anonymous(self.url)
-        self._in_time(lambda: remote.push([f"+{sha}:{ref}"], callbacks=callbacks, proxy=self._proxy()))
+        self._in_time(
+            callbacks, lambda: remote.push([f"+{sha}:{ref}"], callbacks=callbacks, proxy=self._proxy())
+        )
         if ref in callbacks.rejected:
             raise self._rejection(ref, callbacks)
 
-    def _in_time(self, transfer: Callable[[], object]) -> None:
-        """Runs it in a thread of its own: libgit2 cannot be interrupted by a server that drips bytes.
+    def _in_time(self, callbacks: Callbacks, transfer: Callable[[], object]) -> None:
+        """Runs it in a thread of its own: libgit2 cannot be interrupted by a server that drips bytes, and
+        behind a proxy it hangs once it has refused a certificate.
 
         Such a thread is left behind, and nothing else is tried until it has ended.
         """
-        if self._under_way is not None and self._under_way.is_alive():
-            raise Unavailable(f"{redacted(self.url)}: an earlier transfer has still not ended")
+        if self._under_way is not None and self._under_way[0].is_alive():
+            raise self._overdue(self._under_way[1], "an earlier transfer has still not ended")
         outcome: Future[None] = Future()
 
         def run() -> None:
@@ -73,12 +77,18 @@ class Remote:
             except Exception as error:
                 outcome.set_exception(error)
 
-        self._under_way = threading.Thread(target=run, name="git-transfer", daemon=True)
-        self._under_way.start()
+        thread = threading.Thread(target=run, name="git-transfer", daemon=True)
+        self._under_way = thread, callbacks
+        thread.start()
+        wait((outcome, callbacks.distrusted), self.timeout, FIRST_COMPLETED)
         try:
-            outcome.result(self.timeout + _GRACE_SECONDS)
+            outcome.result(_GRACE_SECONDS)
         except TimeoutError:
-            raise Unavailable(f"{redacted(self.url)}: took longer than {self.timeout:g} s") from None
+            raise self._overdue(callbacks, f"took longer than {self.timeout:g} s") from None
+
+    def _overdue(self, callbacks: Callbacks, text: str) -> NotPermitted | Unavailable:
+        url = redacted(self.url)
+        return distrusted(url) if callbacks.distrusted.done() else Unavailable(f"{url}: {text}")
 
     def _rejection(self, ref: str, callbacks: Callbacks) -> LeaseLost | PushRejected:
         said = "".join(callbacks.said).strip()
