@@ -47,7 +47,31 @@ class PushRejected(NotPermitted):
 # git2/errors.h: ZLIB, REPOSITORY, CONFIG, ODB, INDEX, OBJECT, TREE; all about what lies on disk
 _ON_DISK = frozenset({5, 6, 7, 9, 10, 11, 14})
 _REFUSED = re.compile(r"authenticat|credential|status code: 40[13]|permission denied|access denied", re.I)
-_ABSENT = re.compile(r"status code: 404|repository.* not found|does not appear to be a git repo", re.I)
+_TOLD_BY_TEXT: tuple[tuple[re.Pattern[str], type[ReconcilerError], str], ...] = (
+    (
+        re.compile("not owned by current user"),
+        NotPermitted,
+        "run as the owner of that folder, or give it to this user",
+    ),
+    (re.compile("proxy", re.I), Unavailable, "check `proxy`, or https_proxy in the environment"),
+    (re.compile("cannot redirect"), InvalidSpec, "the repository has moved: use its new address"),
+    (
+        re.compile(r"status code: 404|repository.* not found|does not appear to be a git repo", re.I),
+        InvalidSpec,
+        "there is no repository there, or this account may not see it",
+    ),
+    (
+        re.compile("cannot fetch a specific object"),
+        InvalidSpec,
+        "this server gives no commit by its id: set uploadpack.allowReachableSHA1InWant there, "
+        "or name a branch or a tag",
+    ),
+    (
+        re.compile("not our ref|unexpected packet type"),  # libgit2 cannot read that the server says so
+        MissingRef,
+        "no branch or tag there has that commit",
+    ),
+)
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
@@ -79,17 +103,12 @@ def _classified(error: Exception, url: str, login: str | None) -> ReconcilerErro
     text = redacted(str(error))
     if isinstance(error, pygit2.errors.CertificateError):
         return distrusted(url, text)
-    if "not owned by current user" in text:
-        return NotPermitted(f"{url}: {text}; run as the owner of that folder, or give it to this user")
     if isinstance(error, pygit2.errors.AuthError) or _REFUSED.search(text):
         wanted = f"check {login} and what that account may do" if login else "set tokenFile or sshKeyFile"
         return NotPermitted(f"{url}: {text}; {wanted}")
-    if "proxy" in text:
-        return Unavailable(f"{url}: {text}; check `proxy`, or https_proxy in the environment")
-    if "cannot redirect" in text:
-        return InvalidSpec(f"{url}: {text}; the repository has moved: use its new address")
-    if _ABSENT.search(text):
-        return InvalidSpec(f"{url}: no repository there, or this account may not see it ({text})")
+    for pattern, kind, remedy in _TOLD_BY_TEXT:
+        if pattern.search(text):
+            return kind(f"{url}: {text}; {remedy}")
     if isinstance(error, KeyError) or getattr(error, "error_class", None) in _ON_DISK:
         return Damaged(f"{url}: {text}")
     return Unavailable(f"{url}: {text}")

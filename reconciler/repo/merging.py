@@ -1,11 +1,14 @@
 """What a merge would change, without making it: nothing is checked out and no tree is written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pygit2
 
 from .trees import FileChange, differences, subtree
+
+MAX_BYTES = 8 << 20
+"""Of a file that both sides changed: its lines are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +30,22 @@ def merge(
     trees = [repo[commit].tree for commit in (ancestor, base, head)]
     ours, theirs = ({c.path: c for c in differences(repo, trees[0], side)} for side in trees[1:])
     both = theirs.keys() & ours.keys()
-    if any(ours[path].new_blob != theirs[path].new_blob for path in both) or _nested(ours, theirs):
+    differing = [path for path in sorted(both) if ours[path].new_blob != theirs[path].new_blob]
+    if why := _too_large(repo, (side[path] for path in differing for side in (ours, theirs))):
+        return Merge(why=why)
+    if differing or _nested(ours, theirs):
         return _by_lines(repo, trees, folders)
     taken = (theirs[path] for path in sorted(theirs.keys() - both))
     return Merge(tuple(change for change in taken if _within(change.path, folders)))
+
+
+def _too_large(repo: pygit2.Repository, changes: Iterable[FileChange]) -> str:
+    for change in changes:
+        if change.kind == "submodule" or change.new_blob is None:
+            continue
+        if repo.odb.read_header(change.new_blob)[1] > MAX_BYTES:
+            return f"both sides changed {change.path}, which has more than {MAX_BYTES >> 20} MiB"
+    return ""
 
 
 def _nested(ours: dict[str, FileChange], theirs: dict[str, FileChange]) -> bool:
@@ -45,9 +60,13 @@ def _parents(path: str) -> set[str]:
 
 
 def _by_lines(repo: pygit2.Repository, trees: Sequence[pygit2.Tree], folders: Sequence[str]) -> Merge:
-    index = repo.merge_trees(*trees)
+    try:
+        index = repo.merge_trees(*trees)
+    except (pygit2.GitError, ValueError) as error:  # trees that no Git would have written
+        return Merge(why=f"Git cannot merge it: {error}")
     if index.conflicts is not None:
-        paths = sorted({entry.path for three in index.conflicts for entry in three if entry is not None})
+        entries = (entry for three in index.conflicts for entry in three if entry is not None)
+        paths = sorted({_shown(entry.path) for entry in entries})
         more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
         return Merge(why=f"it conflicts in {', '.join(paths[:3])}{more}")
     result = repo[index.write_tree(repo)]
@@ -57,6 +76,11 @@ def _by_lines(repo: pygit2.Repository, trees: Sequence[pygit2.Tree], folders: Se
         for change in differences(repo, subtree(trees[1], folder), subtree(result, folder), folder)
     ]
     return Merge(tuple(sorted(found, key=lambda change: change.path)))
+
+
+def _shown(path: str) -> str:
+    """A name that is not UTF-8 with escapes, as `differences` has it."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _within(path: str, folders: Sequence[str]) -> bool:

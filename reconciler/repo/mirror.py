@@ -61,12 +61,12 @@ class Mirror:
             return commit in repo
 
     def changes(self, old: str | None, new: str, within: Sequence[str] = ()) -> list[FileChange]:
-        """Files that differ between two commits, by path, under the folders `within` (none: everywhere).
+        """Files that differ between two commits or trees, by path, under the folders `within` (none: all).
 
         Trees are compared, so history does not matter; an `old` that is not here counts as empty.
         """
         with self._store.objects() as repo:
-            before, after = _tree(repo, old), repo[new].tree
+            before, after = _tree(repo.get(old) if old else None), _tree(repo[new])
             return sorted(
                 (
                     change
@@ -130,9 +130,8 @@ class Mirror:
             return [_commit(found) for found in islice(walker, limit)]
 
 
-def _tree(repo: pygit2.Repository, commit: str | None) -> pygit2.Tree | None:
-    found = repo.get(commit) if commit else None
-    return found.tree if found is not None else None
+def _tree(found: pygit2.Object | None) -> pygit2.Tree | None:
+    return found.peel(pygit2.Tree) if found is not None else None
 
 
 def _commit(found: pygit2.Commit) -> Commit:

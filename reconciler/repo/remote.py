@@ -120,5 +120,12 @@ def local_path(url: str) -> Path | None:
 
 
 def full_ref(ref: str) -> str:
-    """`main` is a branch; anything starting with `refs/` is taken as it is."""
+    """`main` is a branch; anything starting with `refs/`, and a commit, is taken as it is."""
+    if is_commit(ref):
+        return ref.lower()
     return ref if ref.startswith("refs/") else f"refs/heads/{ref}"
+
+
+def is_commit(ref: str) -> bool:
+    """Whether this is a commit's whole id, which never moves."""
+    return re.fullmatch(r"[0-9a-fA-F]{40}", ref) is not None

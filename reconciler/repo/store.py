@@ -19,7 +19,7 @@ from pygit2.enums import RepositoryOpenFlag
 from ..model.settings import GitCredentials
 from .auth import isolate
 from .errors import Damaged, redacted, translated
-from .remote import Remote, full_ref, local_path
+from .remote import Remote, full_ref, is_commit, local_path
 
 STARTED = time.time()
 MAX_PACKS = 200
@@ -42,7 +42,7 @@ class Store(Protocol):
         ...
 
     def deepen(self, depth: int) -> None:
-        """Makes at least this many commits of the ref's history be at hand, where the server has them."""
+        """Makes at least this many commits of each ref's history be at hand, where the server has them."""
         ...
 
     def also(self, refs: Sequence[str], depth: int) -> None:
@@ -156,6 +156,8 @@ class CachedStore:
     def _fetched(self) -> str | None:
         with self._at_home():
             repo = self._ready()
+            if is_commit(self.ref) and tip_of(repo, _TIP) == self.ref:
+                return self.ref
             _set_aside(repo)
         self._remote.fetch(repo, [f"+{self.ref}:{_TIP}"], depth=0 if _HELD in repo.references else 1)
         with self._at_home(), self._reading:
@@ -194,8 +196,8 @@ class CachedStore:
 
 
 def tip_of(repo: pygit2.Repository, ref: str) -> str | None:
-    """The commit a ref leads to; raises where its objects are not at hand."""
-    found = repo.references.get(ref)
+    """The commit a ref leads to, or that has this id; raises where its objects are not at hand."""
+    found = repo.get(ref) if is_commit(ref) else repo.references.get(ref)
     if found is None:
         return None
     commit = found.peel(pygit2.Commit)
