@@ -202,7 +202,10 @@ def _kind(value: Any) -> tuple[list[Finding], Reader | None]:
 def _refused_kind(version: str, kind: str, value: Document) -> Finding | None:
     at = ("kind",)
     if version == "v1" and kind == "Secret":
-        remedy = "create it in the cluster, or commit it encrypted (SealedSecret, ExternalSecret)"
+        remedy = (
+            "create it in the cluster and name it here, or commit a SealedSecret or ExternalSecret; "
+            "what SOPS encrypted is not decrypted here"
+        )
         return finding(at, kind, "plain Secrets do not belong in Git", remedy)
     if kind.endswith("List") and isinstance(value.get("items"), list):
         return finding(at, kind, "lists are not taken", "write each item as a document, separated by ---")

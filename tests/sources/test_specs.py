@@ -228,3 +228,42 @@ def test_any_bytes_are_taken_or_refused_with_reasons(content):
         assert len(problem.value) <= 80
         assert len(str(problem)) < 2000
         assert problem.rule and problem.remedy
+
+
+# --- Secrets ---------------------------------------------------------------------------------------
+
+VALUE = "hunter2-is-not-to-be-seen"
+SECRETS = {
+    "in plain text": f"stringData: {{password: {VALUE}}}",
+    "in base 64": f"data:\n  password: {VALUE}",
+    "encrypted by SOPS": f"data: {{password: 'ENC[AES256_GCM,data:{VALUE}]'}}\nsops: {{mac: {VALUE}}}",
+    "that is malformed": f"stringData: [{VALUE}]\nimmutable: {VALUE}",
+    "with a key given twice": f"stringData:\n  password: {VALUE}\n  password: {VALUE}",
+    "with an alias": f"stringData: {{password: &x {VALUE}, again: *x}}",
+}
+
+
+@pytest.mark.parametrize("body", SECRETS.values(), ids=SECRETS)
+def test_a_secret_is_refused_by_its_line_and_none_of_it_is_shown(body):
+    secret = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\n{body}\n"
+    parsed = parse(f"{INFERENCE}---\n{secret}---\n{CONFIG}")
+    begins = INFERENCE.count("\n") + 2
+    assert parsed.problems
+    assert all(begins <= problem.line <= begins + secret.count("\n") for problem in parsed.problems)
+    assert all(VALUE not in f"{problem}" and problem.remedy for problem in parsed.problems)
+    assert len(parsed.declarations) == 1 and len(parsed.configs) == 1
+    assert parsed.identities == {declared.id for declared in parsed.declarations}
+
+
+def test_the_remedy_for_a_secret_says_where_it_belongs():
+    (problem,) = parse("apiVersion: v1\nkind: Secret\nstringData: {a: b}\nsops: {}\n").problems
+    assert (problem.line, problem.field) == (2, "kind")
+    assert "create it in the cluster and name it here" in problem.remedy
+    assert "SOPS" in problem.remedy
+
+
+def test_secrets_kept_by_other_controllers_are_ignored_and_counted():
+    kinds = ("bitnami.com/v1alpha1", "SealedSecret"), ("external-secrets.io/v1", "ExternalSecret")
+    text = "---\n".join(f"apiVersion: {version}\nkind: {kind}\n" for version, kind in kinds)
+    parsed = parse(text)
+    assert parsed.problems == () and parsed.ignored == {"SealedSecret": 1, "ExternalSecret": 1}
