@@ -107,7 +107,7 @@ def git_source(settings: Settings) -> GitSource:
     source = settings.source
     cache = settings.cache / "source"
     mirror = Mirror(cache, source.url, source.ref, source.credentials, source.timeout_seconds)
-    return GitSource(mirror, source.paths, specs.parse, source.poll_seconds)
+    return GitSource(mirror, source.paths, specs.parse, source.poll_seconds, source.signatures)
 
 
 def provisioners(settings: Settings) -> dict[str, Provisioner]:

@@ -14,6 +14,7 @@ pytest_plugins = [
     "plugins.git",
     "plugins.github_app",
     "plugins.registries",
+    "plugins.signers",
 ]
 
 settings.register_profile("ci", derandomize=True, deadline=None)

@@ -95,6 +95,27 @@ class PathEntry(Part):
     """Namespace of manifests that name none; without it such a manifest is an error."""
 
 
+class SignaturePolicy(Part):
+    """Files that count only as somebody who is allowed to has signed for them."""
+
+    paths: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Globs as in `source.paths`."""
+    allowed_signers_file: Path | None = None
+    """Whose SSH signatures count: OpenSSH's format, as for Git's `gpg.ssh.allowedSignersFile`."""
+    keyring_file: Path | None = None
+    """Whose OpenPGP signatures count: keys as `gpg --export` writes them."""
+    since: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None
+    """Commit that is trusted as it is, with all before it; by default none is. At most 1,000 commits are
+    looked through, after a start from here, so it has to be moved on now and then."""
+
+    @model_validator(mode="after")
+    def _with_keys(self) -> Self:
+        if self.allowed_signers_file is None and self.keyring_file is None:
+            remedy = "set allowedSignersFile or keyringFile"
+            raise PydanticCustomError("signers", "nobody is allowed to sign", {"remedy": remedy})
+        return self
+
+
 class SourceSettings(Part):
     """The repository of workspace specs."""
 
@@ -109,6 +130,8 @@ class SourceSettings(Part):
     timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
     """Deadline of one fetch or push."""
     credentials: GitCredentials = GitCredentials()
+    signatures: tuple[SignaturePolicy, ...] = ()
+    """Files that must be signed for; one that several entries name must satisfy each."""
 
     @property
     def branch(self) -> str:

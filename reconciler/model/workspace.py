@@ -33,6 +33,7 @@ class Problem:
     value: str
     rule: str
     remedy: str
+    reason: str = "InvalidSpec"
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}" if self.line else self.path

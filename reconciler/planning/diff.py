@@ -28,7 +28,7 @@ def plan_one(id: WorkspaceId, desired: Desired, observed: Observed, policy: Poli
     seen = observed.workspaces.get(id) or ObservedWorkspace(id)
     want = desired.workspaces.get(id)
     if id in desired.invalid:
-        return [Hold(id, "InvalidSpec", str(problem)) for problem in desired.invalid[id]]
+        return [Hold(id, problem.reason, str(problem)) for problem in desired.invalid[id]]
     if want is None:
         conflict = engine_conflict(seen, observed, policy) if seen.exists else None
         return [conflict] if conflict is not None else list(prune(seen, desired, observed))

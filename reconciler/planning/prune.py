@@ -23,7 +23,8 @@ def reason_to_keep(seen: ObservedWorkspace, desired: Desired, observed: Observed
     """Unknown is not absent, and what does not parse is not deleted."""
     path = seen.mirror.annotation(names.PATH) if seen.mirror else ""
     if path in desired.broken:
-        return Hold(seen.id, "InvalidSpec", "; ".join(map(str, desired.broken[path].problems[:3])))
+        problems = desired.broken[path].problems
+        return Hold(seen.id, problems[0].reason, "; ".join(map(str, problems[:3])))
     if unknown := unidentified(desired, observed):
         return Hold(
             seen.id, "UnreadableSpec", f"{unknown} cannot be read and may declare it; nothing is deleted"

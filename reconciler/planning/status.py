@@ -17,6 +17,7 @@ _Item = TypeVar("_Item", Hold, Failure, Step)
 _HOLD_PHASES: Mapping[str, Phase] = {
     "InvalidSpec": "Invalid",
     "UnreadableSpec": "Invalid",
+    "Unsigned": "Invalid",
     "Suspended": "Suspended",
     "Deleting": "Deleting",
     "TuningFailed": "Failed",

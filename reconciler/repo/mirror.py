@@ -13,6 +13,7 @@ from pygit2.enums import SortMode
 
 from ..model.settings import GitCredentials
 from .errors import MissingRef, TooLarge, redacted
+from .history import Step, steps
 from .merging import Merge, merge
 from .remote import local_path
 from .store import open_store
@@ -54,6 +55,20 @@ class Mirror:
         if sha is None:
             raise MissingRef(f"{self.url} has no {self._store.ref}; push it, or correct `ref`")
         return sha
+
+    def history(self, new: str, known: str | None, within: Sequence[str]) -> tuple[Step, ...] | None:
+        """Commits reachable from `new` but not from `known`, as `history.steps`; older ones are fetched.
+
+        None where they cannot be had, or are more than `MAX_COMMITS`. Raises what a fetch raises.
+        """
+        for depth in (None, *DEPTHS):
+            if depth is not None:
+                self._store.deepen(depth)
+            with self._store.objects() as repo:
+                found = steps(repo, new, known, within)
+            if found is not None:
+                return found
+        return None
 
     def has(self, commit: str) -> bool:
         """Whether a commit's objects are here, so that something can be compared with it."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import NotYet
 from ..model.declared import Declarations, ParsedFile
-from ..model.settings import PathEntry
+from ..model.settings import PathEntry, SignaturePolicy
 from ..model.workspace import Problem
 from ..repo.errors import TooLarge
 from ..repo.mirror import Mirror
@@ -23,6 +23,7 @@ from . import specs
 from .foreign import refused
 from .globs import Globs
 from .memory import remembered
+from .signatures import Guard
 from .yaml_loader import MAX_BYTES
 
 Tree = Mapping[str, ParsedFile]
@@ -53,15 +54,24 @@ class Reviewed:
 
 
 class GitSource:
-    """The specs at one ref. `poll` is the time between looks at a remote repository, in seconds, ±10 %."""
+    """The specs at one ref. `poll` is the time between looks at a remote repository, in seconds, ±10 %.
+
+    What `policies` guard counts only where it is signed for.
+    """
 
     def __init__(
-        self, mirror: Mirror, entries: Sequence[PathEntry], parse: Parse = specs.parse, poll: float = 15.0
+        self,
+        mirror: Mirror,
+        entries: Sequence[PathEntry],
+        parse: Parse = specs.parse,
+        poll: float = 15.0,
+        policies: Sequence[SignaturePolicy] = (),
     ) -> None:
         self.current: Declarations | None = None
         """What the last refresh that succeeded found."""
         self._mirror = mirror
         self._globs = Globs(entries)
+        self._guards = [Guard(policy, mirror, self._globs) for policy in policies]
         self._parse = parse
         self._poll = poll
         self._tree: Tree = {}
@@ -136,17 +146,25 @@ class GitSource:
 
     def _read(self, before: Declarations | None) -> tuple[Tree, Declarations]:
         revision = self._mirror.fetch()
-        if before and before.revision == revision:
+        if before and before.revision == revision and not any(guard.changed() for guard in self._guards):
             return self._tree, before
         base = before.revision if before and self._mirror.has(before.revision) else None
         changes = self._mirror.changes(base, revision, self._globs.prefixes())
         wanted = [(change, entry) for change in changes if (entry := self._globs.entry_for(change.path))]
-        if before and base and not wanted:
+        if before and base and not wanted and not self._guards:
             return self._tree, replace(before, revision=revision)
         tree = self._with(wanted, dict(self._tree) if base else {})
         self._forget_unused(tree)
         touched = {change.path for change, _ in wanted}.union(() if base else self._tree)
-        return tree, _declared(revision, refused(tree), before, touched)
+        files = refused(tree)
+        for guard in self._guards:
+            files = guard.judged(revision, files, self._once)
+        return tree, _declared(revision, files, before, touched)
+
+    def _once(self, path: str, blob: str) -> ParsedFile:
+        """What a file said at another time."""
+        entry = self._globs.entry_for(path)
+        return self._file(path, blob, entry.namespace if entry else None)
 
     def _with(self, changes: list[tuple[FileChange, PathEntry]], tree: dict[str, ParsedFile]) -> Tree:
         for change, entry in changes:
