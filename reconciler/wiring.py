@@ -53,6 +53,7 @@ from .sources import specs
 from .sources.catalog import load as load_catalogues
 from .sources.catalog import templates
 from .sources.git import GitSource
+from .sources.requests import Requests
 from .statusref import StatusRef
 from .web import Probes, serve
 
@@ -105,9 +106,13 @@ def crd() -> Manifest:
 
 def git_source(settings: Settings) -> GitSource:
     source = settings.source
-    cache = settings.cache / "source"
-    mirror = Mirror(cache, source.url, source.ref, source.credentials, source.timeout_seconds)
+    mirror = _mirror(settings, "source")
     return GitSource(mirror, source.paths, specs.parse, source.poll_seconds, source.signatures)
+
+
+def _mirror(settings: Settings, name: str) -> Mirror:
+    source = settings.source
+    return Mirror(settings.cache / name, source.url, source.ref, source.credentials, source.timeout_seconds)
 
 
 def provisioners(settings: Settings) -> dict[str, Provisioner]:
@@ -213,8 +218,9 @@ class _Parts:
         def leads() -> bool:
             return world.may_write or settings.mode == "observe"
 
+        requests = Requests(source, _mirror(settings, "requests"))
         answers = Answers(
-            source, Outlook(daemon), self.catalogues, settings.cluster, settings.review.on_unknown
+            requests, Outlook(daemon), self.catalogues, settings.cluster, settings.review.on_unknown
         )
         review = Review(forge, answers, settings.source.branch, settings.review.poll_seconds, leads)
         rollout = RolloutChecks(forge, settings.cluster, settings.review.ready_seconds, leads)

@@ -14,7 +14,7 @@ from ..model.workspace import Problem
 from ..model.world import Desired
 from ..planning.proposal import Proposal
 from ..planning.verdict import Teller, Unknown, Verdict
-from ..sources.git import Reviewed
+from ..sources.requests import Reviewed
 
 
 class Merges(Protocol):

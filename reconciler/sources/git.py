@@ -9,9 +9,8 @@ import random
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from ..errors import NotYet
 from ..model.declared import Declarations, ParsedFile
 from ..model.settings import PathEntry, SignaturePolicy
 from ..model.workspace import Problem
@@ -27,30 +26,17 @@ from .signatures import Guard
 from .yaml_loader import MAX_BYTES
 
 Tree = Mapping[str, ParsedFile]
+Read = Callable[[str, int], bytes]
+"""A blob's content, or TooLarge above so many bytes."""
 Parse = Callable[[str, bytes, str | None], ParsedFile]
 """From path, content and the namespace of manifests that name none; never raises."""
 
-REVIEWED_FILES = 20_000
-"""Specs that one pull request may change."""
-REVIEWED_BYTES = 64 << 20
-"""Their size together; what a single file may have is taken of larger ones, as no more of them is read."""
 _LOCAL_LOOK_SECONDS = 30.0
 _LFS = b"version https://git-lfs.github.com/spec/"
 _UNREAD = {
     "symlink": ("a symbolic link is never followed", "commit the file itself in its place"),
     "submodule": ("a submodule is never fetched", "commit its files here, or watch its repository"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Reviewed:
-    """A pull request's result on top of `base`, or `why` there is none. No declarations: no specs."""
-
-    base: str
-    why: str = ""
-    declarations: Declarations | None = None
-    touched: frozenset[str] = frozenset()
-    """Paths of the specs that it changes."""
 
 
 class GitSource:
@@ -70,11 +56,11 @@ class GitSource:
         self.current: Declarations | None = None
         """What the last refresh that succeeded found."""
         self._mirror = mirror
-        self._globs = Globs(entries)
-        self._guards = [Guard(policy, mirror, self._globs) for policy in policies]
+        self.globs = Globs(entries)
+        self._guards = [Guard(policy, mirror, self.globs) for policy in policies]
         self._parse = parse
         self._poll = poll
-        self._tree: Tree = {}
+        self.tree: Tree = {}
         self._parsed: dict[tuple[str, str | None], ParsedFile] = {}
         self._reading = threading.Lock()
 
@@ -99,92 +85,57 @@ class GitSource:
         found = await asyncio.to_thread(self._mirror.commits, self.current.revision, revision)
         return [commit.message for commit in found]
 
-    # --- pull requests
-
-    async def bring(self, heads: Mapping[str, str]) -> None:
-        """Fetches what is not here yet of these heads, by ref. Raises what a fetch raises."""
-        await asyncio.to_thread(self._bring, heads)
-
-    def _bring(self, heads: Mapping[str, str]) -> None:
-        if missing := [ref for ref, head in heads.items() if not self._mirror.has(head)]:
-            self._mirror.bring(missing)
-
-    async def reviewed(self, head: str, ref: str) -> Reviewed:
-        """What would be declared if `head` were merged into what was read last. Raises as a fetch does."""
-        if self.current is None:
-            raise NotYet("the watched ref has not been read yet")
-        return await asyncio.to_thread(self._reviewed, self.current, self._tree, head, ref)
-
-    def _reviewed(self, base: Declarations, tree: Tree, head: str, ref: str) -> Reviewed:
-        merge = self._mirror.merged(base.revision, head, ref, self._globs.prefixes())
-        entries = ((change, self._globs.entry_for(change.path)) for change in merge.changes)
-        wanted = [(change, entry) for change, entry in entries if entry is not None]
-        if merge.why or not wanted:
-            return Reviewed(base.revision, merge.why)
-        blobs = [change.new_blob for change, _ in wanted if change.new_blob and change.kind == "file"]
-        if why := self._excess(blobs):
-            return Reviewed(base.revision, why)
-        files = self._with(wanted, dict(tree))
-        touched = frozenset(change.path for change, _ in wanted)
-        return Reviewed(base.revision, "", _declared(head, refused(files), base, touched), touched)
-
-    def _excess(self, blobs: Sequence[str]) -> str:
-        """Why so much is not read; a stranger chose it."""
-        if len(blobs) > REVIEWED_FILES:
-            return f"it changes {len(blobs)} specs, more than the {REVIEWED_FILES} that are looked at"
-        size = sum(min(self._mirror.size(blob), MAX_BYTES) for blob in blobs)
-        if size <= REVIEWED_BYTES:
-            return ""
-        return f"its specs have {size >> 20} MiB, more than the {REVIEWED_BYTES >> 20} that are looked at"
-
     def _refreshed(self) -> Declarations:
         """In a thread that a cancelled caller leaves running: what is kept changes here, all at once."""
         with self._reading:
             tree, self.current = self._read(self.current)
-            self._tree = tree
+            self.tree = tree
             return self.current
 
     def _read(self, before: Declarations | None) -> tuple[Tree, Declarations]:
         revision = self._mirror.fetch()
         if before and before.revision == revision and not any(guard.changed() for guard in self._guards):
-            return self._tree, before
+            return self.tree, before
         base = before.revision if before and self._mirror.has(before.revision) else None
-        changes = self._mirror.changes(base, revision, self._globs.prefixes())
-        wanted = [(change, entry) for change in changes if (entry := self._globs.entry_for(change.path))]
+        changes = self._mirror.changes(base, revision, self.globs.prefixes())
+        wanted = [(change, entry) for change in changes if (entry := self.globs.entry_for(change.path))]
         if before and base and not wanted and not self._guards:
-            return self._tree, replace(before, revision=revision)
-        tree = self._with(wanted, dict(self._tree) if base else {})
+            return self.tree, replace(before, revision=revision)
+        tree = self.applied(wanted, dict(self.tree) if base else {}, self._mirror.read)
         self._forget_unused(tree)
-        touched = {change.path for change, _ in wanted}.union(() if base else self._tree)
+        touched = {change.path for change, _ in wanted}.union(() if base else self.tree)
         files = refused(tree)
         for guard in self._guards:
             files = guard.judged(revision, files, self._once)
-        return tree, _declared(revision, files, before, touched)
+        return tree, declared(revision, files, before, touched)
 
     def _once(self, path: str, blob: str) -> ParsedFile:
         """What a file said at another time."""
-        entry = self._globs.entry_for(path)
-        return self._file(path, blob, entry.namespace if entry else None)
+        entry = self.globs.entry_for(path)
+        return self._file(path, blob, entry.namespace if entry else None, self._mirror.read)
 
-    def _with(self, changes: list[tuple[FileChange, PathEntry]], tree: dict[str, ParsedFile]) -> Tree:
+    def applied(
+        self, changes: Iterable[tuple[FileChange, PathEntry]], tree: dict[str, ParsedFile], read: Read
+    ) -> Tree:
+        """`tree` with these files instead; it is changed, and returned."""
         for change, entry in changes:
             if change.new_blob is None:
                 tree.pop(change.path, None)
             elif change.kind != "file":
                 tree[change.path] = _unread(change.path, change.new_blob, *_UNREAD[change.kind])
             else:
-                tree[change.path] = self._file(change.path, change.new_blob, entry.namespace)
+                tree[change.path] = self._file(change.path, change.new_blob, entry.namespace, read)
         return tree
 
-    def _file(self, path: str, blob: str, namespace: str | None) -> ParsedFile:
+    def _file(self, path: str, blob: str, namespace: str | None, read: Read) -> ParsedFile:
         known = self._parsed.get((blob, namespace))
         if known is None:
-            known = self._parsed[blob, namespace] = self._fresh(path, blob, namespace)
+            known = self._parsed[blob, namespace] = self._fresh(path, blob, namespace, read)
         return known if known.path == path else _moved(known, path)
 
-    def _fresh(self, path: str, blob: str, namespace: str | None) -> ParsedFile:
+    def _fresh(self, path: str, blob: str, namespace: str | None, read: Read) -> ParsedFile:
         try:
-            content = self._mirror.read(blob, MAX_BYTES)
+            content = read(blob, MAX_BYTES)
         except TooLarge as error:
             return _unread(path, blob, str(error), "split it into smaller files")
         if content.startswith(_LFS):
@@ -198,9 +149,7 @@ class GitSource:
             self._parsed = {key: file for key, file in self._parsed.items() if key[0] in used}
 
 
-def _declared(
-    revision: str, files: Tree, before: Declarations | None, touched: Iterable[str]
-) -> Declarations:
+def declared(revision: str, files: Tree, before: Declarations | None, touched: Iterable[str]) -> Declarations:
     known = before.files if before else {}
     commits = dict(before.commits) if before else {}
     for path in touched:

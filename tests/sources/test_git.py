@@ -7,46 +7,16 @@ from pathlib import Path
 
 import pytest
 from plugins.git import Repository
+from plugins.reader import PATHS, Reader
 
 from reconciler.dev.gitserver import Faults, GitServer, run_git
 from reconciler.errors import Unavailable
-from reconciler.model.declared import Declarations, ParsedFile
+from reconciler.model.declared import Declarations
 from reconciler.model.names import WorkspaceId
-from reconciler.model.settings import GitCredentials, PathEntry
-from reconciler.model.workspace import Problem
+from reconciler.model.settings import GitCredentials
 from reconciler.repo.errors import MissingRef
 from reconciler.repo.mirror import Mirror
 from reconciler.sources.git import GitSource
-from reconciler.sources.specs import blob_id
-
-PATHS = (
-    PathEntry(include="teams/blue/**/*.yaml", namespace="blue"),
-    PathEntry(include="teams/**/*.yaml", namespace="other"),
-)
-
-
-class Reader:
-    """A parser: each line of a file is a workspace's name; a file with `?` is broken. Notes what it reads."""
-
-    def __init__(self) -> None:
-        self.read: list[str] = []
-
-    def __call__(self, path: str, content: bytes, namespace: str | None) -> ParsedFile:
-        self.read.append(path)
-        blob = blob_id(content)
-        if b"?" in content:
-            return ParsedFile(
-                path, blob, problems=(Problem(path, 1, "", "?", "no question marks", "drop it"),)
-            )
-        names = content.decode().split()
-        return ParsedFile(
-            path, blob, identities=frozenset(WorkspaceId(namespace or "", name) for name in names)
-        )
-
-    def since(self) -> list[str]:
-        """What was read since this was last asked."""
-        read, self.read = self.read, []
-        return read
 
 
 @pytest.fixture
@@ -306,85 +276,3 @@ async def test_a_remote_is_polled_and_a_local_push_wakes_at_once(
             await asyncio.to_thread(remote.commit, {})
             await asyncio.wait({waiting}, timeout=0.5)
         assert time.monotonic() - begun < 10
-
-
-# --- pull requests ---------------------------------------------------------------------------------
-
-REF = "refs/pull/7/head"
-
-
-def proposed(remote: Repository, files: dict) -> str:
-    remote.git("checkout", "--quiet", "--detach")
-    remote.prepare(files)
-    remote.git("push", "--quiet", "--force", "origin", f"HEAD:{REF}")
-    head = remote.git("rev-parse", "HEAD")
-    remote.git("checkout", "--quiet", "main")
-    return head
-
-
-async def reviewed(source: GitSource, head: str):
-    await source.refresh()
-    await source.bring({REF: head})
-    return await source.reviewed(head, REF)
-
-
-async def test_a_request_is_read_on_top_of_the_branch(source: GitSource, remote: Repository, reader: Reader):
-    remote.commit({"teams/blue/a.yaml": "one", "teams/red/b.yaml": "two"})
-    head = proposed(remote, {"teams/blue/a.yaml": "one uno", "teams/red/new.yaml": "three"})
-    base = remote.commit({"teams/red/b.yaml": "two due"})
-    found = await reviewed(source, head)
-    assert (found.base, found.why) == (base, "")
-    assert found.touched == {"teams/blue/a.yaml", "teams/red/new.yaml"}
-    declared = {str(id) for file in found.declarations.files.values() for id in file.identities}
-    assert declared == {"blue/one", "blue/uno", "other/two", "other/due", "other/three"}
-    assert found.declarations.revision == head
-    assert source.current.revision == base, "what is watched stays as it was"
-    assert {str(i) for f in source.current.files.values() for i in f.identities} == {
-        "blue/one",
-        "other/two",
-        "other/due",
-    }
-
-
-async def test_a_request_that_touches_no_specs_declares_nothing(
-    source: GitSource, remote: Repository, reader: Reader
-):
-    remote.commit({"teams/blue/a.yaml": "one"})
-    head = proposed(remote, {"README.md": "x", ".github/x.yaml": "evil", "reconciler.yaml": "mode: full"})
-    await source.refresh()
-    reader.since()
-    found = await reviewed(source, head)
-    assert (found.declarations, found.why) == (None, "")
-    assert reader.since() == [], "nothing else of a request is ever read"
-
-
-async def test_a_request_in_conflict_says_where(source: GitSource, remote: Repository):
-    remote.commit({"teams/blue/a.yaml": "one"})
-    head = proposed(remote, {"teams/blue/a.yaml": "two"})
-    remote.commit({"teams/blue/a.yaml": "three"})
-    found = await reviewed(source, head)
-    assert (found.declarations, found.why) == (None, "it conflicts in teams/blue/a.yaml")
-
-
-async def test_a_request_that_changes_too_much_is_not_read(
-    source: GitSource, remote: Repository, reader: Reader, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("reconciler.sources.git.REVIEWED_FILES", 2)
-    remote.commit({"teams/blue/a.yaml": "one"})
-    head = proposed(remote, {f"teams/blue/{n}.yaml": f"w{n}" for n in range(3)})
-    await source.refresh()
-    reader.since()
-    found = await reviewed(source, head)
-    assert found.why == "it changes 3 specs, more than the 2 that are looked at"
-    assert reader.since() == []
-
-
-async def test_links_and_submodules_of_a_request_are_problems_and_nothing_more(
-    source: GitSource, remote: Repository, reader: Reader
-):
-    remote.commit({"teams/blue/a.yaml": "one"})
-    (remote.clone / "teams/blue/link.yaml").symlink_to("/etc/passwd")
-    head = proposed(remote, {})
-    found = await reviewed(source, head)
-    (problem,) = found.declarations.files["teams/blue/link.yaml"].problems
-    assert "a symbolic link is never followed" in problem.rule

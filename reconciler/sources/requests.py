@@ -1,0 +1,91 @@
+"""What pull requests would declare: read through a copy of the repository that is theirs alone.
+
+Strangers choose what is fetched here. It is kept apart from the watched ref's own copy, whose history a
+shallow fetch beside it could cut, and which they must not be able to fill.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import NotYet
+from ..model.declared import Declarations, ParsedFile
+from ..repo.mirror import Mirror
+from .foreign import refused
+from .git import GitSource, declared
+from .yaml_loader import MAX_BYTES
+
+MOST_FILES = 20_000
+"""Specs that one pull request may change."""
+MOST_BYTES = 64 << 20
+"""Their size together; what a single file may have is taken of larger ones, as no more of them is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """A pull request's result on top of `base`, or `why` there is none. No declarations: no specs."""
+
+    base: str
+    why: str = ""
+    declarations: Declarations | None = None
+    touched: frozenset[str] = frozenset()
+    """Paths of the specs that it changes."""
+
+
+class Requests:
+    """Pull requests for the ref of `source`; `mirror` is one of its own, of the same ref."""
+
+    def __init__(self, source: GitSource, mirror: Mirror) -> None:
+        self.source = source
+        self._mirror = mirror
+        self._begun = False
+
+    @property
+    def current(self) -> Declarations | None:
+        """What the watched ref declares; None before it was read."""
+        return self.source.current
+
+    async def bring(self, heads: Mapping[str, str]) -> None:
+        """Fetches what is not here yet of these heads, by ref. Raises what a fetch raises."""
+        await asyncio.to_thread(self._bring, heads)
+
+    def _bring(self, heads: Mapping[str, str]) -> None:
+        self._bring_base()
+        if missing := [ref for ref, head in heads.items() if not self._mirror.has(head)]:
+            self._mirror.bring(missing)
+            self._bring_base()  # a copy that was worn out has been made anew
+
+    def _bring_base(self) -> None:
+        base = self.current.revision if self.current is not None else None
+        if not self._begun or base is None or not self._mirror.has(base):
+            self._mirror.fetch()
+            self._begun = True
+
+    async def reviewed(self, head: str, ref: str) -> Reviewed:
+        """What would be declared if `head` were merged into what was read last. Raises as a fetch does."""
+        if self.current is None:
+            raise NotYet("the watched ref has not been read yet")
+        return await asyncio.to_thread(self._reviewed, self.current, self.source.tree, head, ref)
+
+    def _reviewed(self, base: Declarations, tree: Mapping[str, ParsedFile], head: str, ref: str) -> Reviewed:
+        globs = self.source.globs
+        merge = self._mirror.merged(base.revision, head, ref, globs.prefixes())
+        entries = ((change, globs.entry_for(change.path)) for change in merge.changes)
+        wanted = [(change, entry) for change, entry in entries if entry is not None]
+        if merge.why or not wanted:
+            return Reviewed(base.revision, merge.why)
+        blobs = [change.new_blob for change, _ in wanted if change.new_blob and change.kind == "file"]
+        if why := self._excess(blobs):
+            return Reviewed(base.revision, why)
+        files = self.source.applied(wanted, dict(tree), self._mirror.read)
+        touched = frozenset(change.path for change, _ in wanted)
+        return Reviewed(base.revision, "", declared(head, refused(files), base, touched), touched)
+
+    def _excess(self, blobs: Sequence[str]) -> str:
+        """Why so much is not read; a stranger chose it."""
+        if len(blobs) > MOST_FILES:
+            return f"it changes {len(blobs)} specs, more than the {MOST_FILES} that are looked at"
+        size = sum(min(self._mirror.size(blob), MAX_BYTES) for blob in blobs)
+        if size <= MOST_BYTES:
+            return ""
+        return f"its specs have {size >> 20} MiB, more than the {MOST_BYTES >> 20} that are looked at"
