@@ -145,8 +145,9 @@ class Wire:
         try:
             return shape(body)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            wrong = redacted(repr(error))
             raise Unavailable(
-                f"{self._address.forge}: the answer to {path} is not what it should be: {redacted(repr(error))}"
+                f"{self._address.forge}: {path} is not answered as it should be: {wrong}"
             ) from None
 
     async def _ask(
