@@ -8,10 +8,11 @@ from typing import Any
 
 import jwt
 
-from reconciler.errors import NotPermitted
+from reconciler.errors import InvalidSpec, NotPermitted
 from reconciler.model.settings import GitHubApp
 from reconciler.telemetry import register_secret
 
+from .errors import Rejected
 from .wire import Address, Wire
 
 RENEW_SECONDS = 300.0
@@ -64,7 +65,12 @@ class Installation:
         if time.time() >= self._renew_at:
             need = "an App that is installed for this repository"
             asked = {"repositories": [self._repository]}
-            self._token, self._renew_at = await self.app.ask(self._path, asked, _token, need)
+            try:
+                self._token, self._renew_at = await self.app.ask(self._path, asked, _token, need)
+            except Rejected as error:
+                raise InvalidSpec(
+                    f"forge.repository: the App is not installed for {self._repository}: {error.said}"
+                ) from None
             register_secret(self._token)
         return {"Authorization": f"Bearer {self._token}"}
 

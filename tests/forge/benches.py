@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -27,7 +27,7 @@ class Bench(ABC):
     repository: str
     description_limit: int
     comment_limit: int
-    states: dict[str, str]
+    states: ClassVar[dict[str, str]]
     """The forge's word for each state of a check."""
     neutral_reads: str
     """What a neutral check reads as, when read back."""
@@ -87,7 +87,12 @@ class Bench(ABC):
 class GitHubBench(Bench):
     driver, repository = "github", "org/specs"
     description_limit, comment_limit = 140, 65_536
-    states = {"pending": "pending", "success": "success", "failure": "failure", "neutral": "success"}
+    states: ClassVar = {
+        "pending": "pending",
+        "success": "success",
+        "failure": "failure",
+        "neutral": "success",
+    }
     neutral_reads = "success"
 
     def __init__(self, folder: Path, app: App | None = None) -> None:
@@ -106,7 +111,12 @@ class GitHubBench(Bench):
 
 
 class GitHubAppBench(GitHubBench):
-    states = {"pending": "in_progress", "success": "success", "failure": "failure", "neutral": "neutral"}
+    states: ClassVar = {
+        "pending": "in_progress",
+        "success": "success",
+        "failure": "failure",
+        "neutral": "neutral",
+    }
     neutral_reads = "neutral"
     me = "reconciler[bot]"
 
@@ -127,7 +137,7 @@ class GitHubAppBench(GitHubBench):
 class GitLabBench(Bench):
     driver, repository = "gitlab", "group/sub/specs"
     description_limit, comment_limit = 255, 1_000_000
-    states = {"pending": "pending", "success": "success", "failure": "failed", "neutral": "success"}
+    states: ClassVar = {"pending": "pending", "success": "success", "failure": "failed", "neutral": "success"}
     neutral_reads = "success"
 
     def __init__(self, folder: Path) -> None:
@@ -147,7 +157,12 @@ class GitLabBench(Bench):
 class AzureBench(Bench):
     driver, repository = "azuredevops", "org/project/specs"
     description_limit, comment_limit = 255, 150_000
-    states = {"pending": "pending", "success": "succeeded", "failure": "failed", "neutral": "notApplicable"}
+    states: ClassVar = {
+        "pending": "pending",
+        "success": "succeeded",
+        "failure": "failed",
+        "neutral": "notApplicable",
+    }
     neutral_reads = "neutral"
     labels_have_names = False
     outsiders_trusted = True

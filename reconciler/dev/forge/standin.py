@@ -80,15 +80,15 @@ class StandIn(Site):
 
     @web.middleware
     async def _gate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        sent = await request.read()
         fault = self._fault(f"{request.method} {request.path}")
         answer = None if fault and not fault.after else await self._answer(request, handler)
         if fault:
             await asyncio.sleep(fault.delay)
             answer = web.Response(body=fault.body, status=fault.status, headers=fault.headers)
         assert answer is not None
-        body = await request.json() if request.can_read_body else None
-        asked = Asked(request.method, request.path, dict(request.query), body, answer.status)
-        self.asked.append(asked)
+        body = json.loads(sent) if sent else None
+        self.asked.append(Asked(request.method, request.path, dict(request.query), body, answer.status))
         return answer
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
