@@ -15,7 +15,7 @@ from pygit2.enums import CredentialType
 from ..errors import Unavailable
 from ..model.settings import GitCredentials
 from .auth import headers, login, refused
-from .errors import LeaseLost, redacted
+from .errors import LeaseLost, TooLarge, redacted
 
 NOWHERE = "0" * 40
 
@@ -29,6 +29,8 @@ class Callbacks(pygit2.RemoteCallbacks):  # type: ignore[misc]  # pygit2 is not 
         super().__init__()
         self.rejected: dict[str, str] = {}
         self.said: list[str] = []
+        self.most_bytes = 0
+        """That are received; 0: as many as it takes."""
         self.distrusted: Future[None] = Future()
         """Done once the server's key or certificate was refused."""
         self._credentials = credentials
@@ -55,7 +57,9 @@ class Callbacks(pygit2.RemoteCallbacks):  # type: ignore[misc]  # pygit2 is not 
             self.distrusted.set_result(None)
         return valid
 
-    def transfer_progress(self, stats: object) -> None:
+    def transfer_progress(self, stats: pygit2.remotes.TransferProgress) -> None:
+        if self.most_bytes and stats.received_bytes > self.most_bytes:
+            raise TooLarge(f"more than {self.most_bytes >> 20} MiB would have to be fetched")
         self._tick()
 
     def push_transfer_progress(self, objects_pushed: int, total_objects: int, bytes_pushed: int) -> None:

@@ -35,9 +35,15 @@ class Remote:
         self.timeout = timeout
         self._under_way: tuple[threading.Thread, Callbacks] | None = None
 
-    def fetch(self, repo: pygit2.Repository, refspecs: Sequence[str], depth: int) -> None:
-        """A ref that does not exist there is no error: its target simply stays as it was."""
+    def fetch(
+        self, repo: pygit2.Repository, refspecs: Sequence[str], depth: int, most_bytes: int = 0
+    ) -> None:
+        """A ref that does not exist there is no error: its target simply stays as it was.
+
+        Raises TooLarge for a transfer of more than `most_bytes` (0: of any size is taken).
+        """
         callbacks = Callbacks(self.credentials, self.timeout)
+        callbacks.most_bytes = most_bytes
         remote = repo.remotes.create_anonymous(self.url)
         self._in_time(
             callbacks,

@@ -24,6 +24,8 @@ from .remote import Remote, full_ref, is_commit, local_path
 STARTED = time.time()
 MAX_PACKS = 200
 MAX_LOOSE = 20_000
+MAX_BROUGHT = 256 << 20
+"""Bytes of one transfer of other refs, whose contents strangers choose."""
 _TIP = "refs/reconciler/tip"
 _HELD = "refs/reconciler/held"
 _PAST = "refs/reconciler/past"
@@ -133,7 +135,7 @@ class CachedStore:
         with self._fetching:
             with self._at_home():
                 repo = self._ready()
-            self._remote.fetch(repo, [f"+{ref}:{_OTHERS}{ref}" for ref in refs], depth)
+            self._remote.fetch(repo, [f"+{ref}:{_OTHERS}{ref}" for ref in refs], depth, MAX_BROUGHT)
             with self._reading:
                 self._repo = None  # opened anew, to see what came
 

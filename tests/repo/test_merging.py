@@ -1,11 +1,14 @@
 """What merging a pull request would change: over HTTP with shallow copies, and in place."""
 
+import random
 from pathlib import Path
 
 import pytest
 from plugins.git import Repository
 
 from reconciler.model.settings import GitCredentials
+from reconciler.repo import store
+from reconciler.repo.errors import TooLarge
 from reconciler.repo.mirror import Mirror
 
 REF = "refs/pull/7/head"
@@ -147,4 +150,22 @@ def test_what_is_brought_does_not_disturb_the_branch(mirror: Mirror, remote: Rep
     second = remote.commit({"b": "1"})
     assert mirror.fetch() == second
     assert [change.path for change in mirror.changes(first, second)] == ["b"]
+    assert mirror.rebuilds == 0
+
+
+def test_what_strangers_make_us_fetch_is_bounded(
+    remote: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(store, "MAX_BROUGHT", 100_000)
+    mirror = Mirror(tmp_path / "cache", remote.url, "main", GitCredentials(), 30)
+    first = remote.commit({"a": "1"})
+    mirror.fetch()
+    remote.git("checkout", "--quiet", "--detach")
+    (remote.clone / "huge").write_bytes(random.Random(1).randbytes(3_000_000))
+    remote.prepare({}, "Huge")
+    remote.git("push", "--quiet", "origin", f"HEAD:{REF}")
+    remote.git("checkout", "--quiet", "main")
+    with pytest.raises(TooLarge, match="more than 0 MiB would have to be fetched"):
+        mirror.bring([REF])
+    assert mirror.fetch() == first
     assert mirror.rebuilds == 0
