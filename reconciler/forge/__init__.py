@@ -31,7 +31,8 @@ class Forge(Protocol):
         """Tells a check of a commit; with `request` where reviewers of it look.
 
         Sends nothing where the forge says the same already, also when another process told it. Raises
-        StatusesUsedUp where the forge takes no more for this commit and context.
+        StatusesUsedUp where the forge takes no more for this commit and context, NotYet where it has yet to
+        notice that the commit is the request's head.
         """
         ...
 

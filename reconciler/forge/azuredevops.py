@@ -166,11 +166,11 @@ class AzureDevOps(Driver):
         """Whoever pushes a branch to the repository itself may do so, hence is trusted."""
         number, fork = pull["pullRequestId"], pull.get("forkSource")
         origin = fork["repository"] if fork else pull["repository"]
-        base = pull.get("lastMergeTargetCommit")
+        head, base = pull.get("lastMergeSourceCommit"), pull.get("lastMergeTargetCommit")
         return Request(
             number=number,
             title=pull["title"],
-            head=pull["lastMergeSourceCommit"]["commitId"],
+            head=head["commitId"] if head else "",
             branch=_branch(pull["sourceRefName"]),
             origin=origin["id"],
             base=_branch(pull["targetRefName"]),

@@ -42,9 +42,9 @@ class Driver(ABC):
         self._own = ""
 
     async def open_requests(self) -> Sequence[Request]:
-        """Those that are as before are the same objects as before."""
+        """Those that are as before are the same objects as before. One may have no head for a moment."""
         before = {request.number: request for request in self._open}
-        found = await self._list()
+        found = [request for request in await self._list() if request.head]
         self._open = [before[r.number] if before.get(r.number) == r else r for r in found]
         return self._open
 

@@ -20,7 +20,7 @@ from .wire import Address, Wire
 PUBLIC = "https://gitlab.com"
 DEVELOPER = 30
 """The least access level that may push a branch."""
-_LOCKED_TRIES = 8
+_LOCKED_TRIES = 6
 """GitLab answers 409 while another request holds the pipeline's lock."""
 _NEED = "scope `api`, as Developer"
 
@@ -87,7 +87,7 @@ class GitLab(Driver):
         }
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(Conflict),
-            wait=wait_random_exponential(multiplier=0.1, max=5.0),
+            wait=wait_random_exponential(multiplier=0.1, max=2.0),
             stop=stop_after_attempt(_LOCKED_TRIES),
             reraise=True,
         )
@@ -166,7 +166,7 @@ def _request(merge: Any) -> tuple[int, Request]:
     request = Request(
         number=merge["iid"],
         title=merge["title"],
-        head=merge["sha"],
+        head=merge["sha"] or "",
         branch=merge["source_branch"],
         origin=str(merge["source_project_id"] or ""),
         base=merge["target_branch"],

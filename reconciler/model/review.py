@@ -1,7 +1,7 @@
 """Pull requests and what is told on them, in words that every forge shares."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -53,9 +53,6 @@ class Check:
     description: str
     link: str
     annotations: tuple[Annotation, ...] = ()
-
-    def without_annotations(self) -> "Check":
-        return replace(self, annotations=())
 
 
 @dataclass(frozen=True, slots=True)

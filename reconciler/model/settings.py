@@ -204,7 +204,7 @@ class ForgeSettings(Part):
     """Where pull requests are looked for and answered."""
 
     driver: Literal["github", "gitlab", "azuredevops"]
-    repository: str = Field(pattern=r"^[^/\s?#]+(/[^/\s?#]+)+$")
+    repository: str = Field(pattern=r"^[^/?#\r\n]+(/[^/?#\r\n]+)+$")
     """`org/repo`, GitLab's `group/sub/project`, Azure's `org/project/repo`."""
     url: str | None = Field(default=None, pattern=r"^https?://[^\s@?#]+$")
     """Address of your own GitHub Enterprise, GitLab or Azure DevOps server; by default the public one."""

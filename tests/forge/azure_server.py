@@ -124,10 +124,11 @@ class AzureServer(StandIn):
             "createdBy": account(pull.author),
             "sourceRefName": f"refs/heads/{pull.branch}",
             "targetRefName": "refs/heads/main",
-            "lastMergeSourceCommit": {"commitId": pull.head},
             "lastMergeTargetCommit": {"commitId": "b" * 40},
             "repository": {"id": "own"},
         }
+        if pull.head:
+            shown["lastMergeSourceCommit"] = {"commitId": pull.head}
         if pull.labels:
             shown["labels"] = [{"name": name, "active": True} for name in pull.labels]
         if pull.fork:

@@ -74,6 +74,12 @@ async def test_the_last_vote_counts(azure, votes, approves):
     assert bool(await azure.forge.approvals(await azure.request())) == approves
 
 
+async def test_a_request_whose_head_azure_has_yet_to_find_waits(azure):
+    azure.open(7, ONE)
+    azure.open(8, "", branch="other")
+    assert [request.number for request in await azure.forge.open_requests()] == [7]
+
+
 async def test_the_head_of_a_fork_comes_with_its_merge(azure):
     azure.open(7, ONE, fork=True)
     assert (await azure.request()).fetch_ref == "refs/pull/7/merge"

@@ -97,6 +97,7 @@ async def test_a_check_goes_from_state_to_state(bench):
     for state in ("pending", "failure", "pending", "success"):
         await bench.forge.post(ONE, stated(state), request)
         assert bench.shown(ONE, 7)[PLAN.context][0] == bench.states[state]
+        assert (await bench.again().posted(ONE, request))[PLAN.context].state == state
 
 
 async def test_after_the_merge_a_commit_is_told_of_without_a_request(bench):
