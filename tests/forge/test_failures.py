@@ -8,6 +8,7 @@ from aiohttp import web
 from forge.benches import TOKEN
 
 from reconciler.dev.sites import Site
+from reconciler.dev.tls import Certificate
 from reconciler.errors import InvalidSpec, NotPermitted, Unavailable
 from reconciler.forge import wire
 from reconciler.forge.errors import RateLimited, Rejected, Transient
@@ -197,3 +198,34 @@ async def test_a_secret_file_that_cannot_be_used_is_named(bench, gone):
     path.unlink() if gone else path.write_text("\n")
     with pytest.raises(NotPermitted, match=f"{path.name} (cannot be read|is empty)"):
         await bench.forge.open_requests()
+
+
+@pytest.fixture
+async def private(tmp_path):
+    """The address of a server with a certificate of its own, and that certificate."""
+    certificate = Certificate(tmp_path)
+
+    async def empty(_: web.Request) -> web.Response:
+        return web.json_response([])
+
+    app = web.Application()
+    app.add_routes([web.get("/{path:.*}", empty)])
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=certificate.context()).start()
+    yield f"https://127.0.0.1:{runner.addresses[0][1]}", certificate.path
+    await runner.cleanup()
+
+
+async def test_a_private_authority_has_to_be_named(github, private):
+    url, ca_file = private
+    with pytest.raises(NotPermitted, match=r"set forge\.caFile"):
+        await github.again(url=url).open_requests()
+    assert list(await github.again(url=url, ca_file=ca_file).open_requests()) == []
+
+
+async def test_an_authority_that_cannot_be_used_is_named(github, tmp_path):
+    broken = tmp_path / "ca.pem"
+    broken.write_text("no certificate")
+    with pytest.raises(NotPermitted, match=r"forge\.caFile: .*ca\.pem cannot be used"):
+        await github.again(ca_file=broken).open_requests()
