@@ -55,7 +55,7 @@ from .sources.catalog import templates
 from .sources.git import GitSource
 from .sources.requests import Requests
 from .statusref import StatusRef
-from .web import Probes, serve
+from .web import Hook, Nudge, Probes, serve
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -130,19 +130,22 @@ class _Parts:
         self.open = open_parts
         self.wakeups = Wakeups()
         self.taking_over: asyncio.Task[None] | None = None
+        self.source: GitSource | None = None
+        self.review: Review | None = None
         self.catalogues = load_catalogues(settings.catalogue, settings.prices)
 
     async def start(self) -> Running:
         telemetry.begin()
         probes = _Readiness()
-        web = await serve(self.settings.web, probes.probes)
+        hooks = [Hook(each, self._nudged) for each in self.settings.web.webhooks]
+        web = await serve(self.settings.web, probes.probes, hooks)
         self.open.push_async_callback(web.close)
         client = await self._client()
         id = await _patiently(lambda: cluster_id(client))
         view = View(id, self.wakeups, self.catalogues.skus, self.settings.engine)
         view.cache = await self._cache(client, view)
         world = await self._world(client, view)
-        source = git_source(self.settings)
+        source = self.source = git_source(self.settings)
         made_of = context(self.settings, id, self.catalogues)
         daemon = Daemon(world, source, made_of, self.settings.timing, self.wakeups)
         await self._publisher(client, world, view, self._reviewing(daemon, source))
@@ -222,7 +225,9 @@ class _Parts:
         answers = Answers(
             requests, Outlook(daemon), self.catalogues, settings.cluster, settings.review.on_unknown
         )
-        review = Review(forge, answers, settings.source.branch, settings.review.poll_seconds, leads)
+        review = self.review = Review(
+            forge, answers, settings.source.branch, settings.review.poll_seconds, leads
+        )
         rollout = RolloutChecks(forge, settings.cluster, settings.review.ready_seconds, leads)
         approvals = Approvals(
             forge, settings.cluster, world.ledger.held_since, daemon.acknowledge, settings.review
@@ -236,6 +241,15 @@ class _Parts:
         for each in (review, rollout, approvals):
             self._in_background(each.run)
         return [review, rollout, approvals]
+
+    def _nudged(self, nudge: Nudge) -> None:
+        """A webhook: go and look. What it says is not believed any further."""
+        source = self.settings.source
+        watched = ("", source.ref, f"refs/heads/{source.branch}")
+        if nudge.number is None and nudge.ref in watched and self.source is not None:
+            self.source.look()
+        if not nudge.ref and self.review is not None:
+            self.review.look()
 
     def _in_background(self, what: Callable[[], Awaitable[None]]) -> None:
         task = asyncio.create_task(for_ever(what))

@@ -309,9 +309,32 @@ class Tenant(Part):
     drift: Literal["correct", "report"] = "correct"
 
 
+Provider = Literal["github", "gitlab", "azuredevops", "generic"]
+
+
+class WebhookSettings(Part):
+    """One endpoint for one provider's webhooks."""
+
+    provider: Provider
+    """`generic`: `X-Signature: sha256=<hex>` over `<X-Timestamp>.<body>`, or over the body alone."""
+    path: str = Field(pattern=r"^/hooks/[a-zA-Z0-9._-]{1,100}$")
+    """Such as `/hooks/github`."""
+    secret_file: Path
+    """The shared secret; with `azuredevops` the password of basic authentication."""
+    previous_secret_file: Path | None = None
+    """A secret that still counts while it is being replaced."""
+    max_bytes: Annotated[int, Field(ge=1024, le=25 << 20)] = 3 << 20
+    """Size of a body; larger ones are refused unread. GitHub and GitLab send at most 25 MiB."""
+    per_second: Annotated[float, Field(gt=0)] = 10.0
+    """Deliveries that are answered in the long run …"""
+    burst: Annotated[int, Field(ge=1)] = 50
+    """… and at once."""
+
+
 class WebSettings(Part):
-    """Where metrics and probes are served."""
+    """Where metrics and probes are served, and webhooks taken."""
 
     host: str = "0.0.0.0"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """0 takes a free port, printed at start."""
+    webhooks: tuple[WebhookSettings, ...] = ()

@@ -8,7 +8,7 @@ import asyncio
 import random
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from ..model.declared import Declarations, ParsedFile
@@ -63,6 +63,7 @@ class GitSource:
         self.tree: Tree = {}
         self._parsed: dict[tuple[str, str | None], ParsedFile] = {}
         self._reading = threading.Lock()
+        self._moved = asyncio.Event()
 
     async def refresh(self) -> Declarations:
         """Fetches and reads what changed. Raises what `Mirror.fetch` does, and keeps `current` then."""
@@ -72,11 +73,18 @@ class GitSource:
         """Yields when it is time to refresh: on a move of a local ref, on a timer for a remote one."""
         if self._mirror.local is None:
             while True:
-                await asyncio.sleep(self._poll * random.uniform(0.9, 1.1))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._poll * random.uniform(0.9, 1.1)):
+                        await self._moved.wait()
+                self._moved.clear()
                 yield
         async with aclosing(ref_changes(self._mirror.local, _LOCAL_LOOK_SECONDS)) as moves:
             async for _ in moves:
                 yield
+
+    def look(self) -> None:
+        """Somebody says that the ref moved."""
+        self._moved.set()
 
     async def messages_since(self, revision: str) -> Sequence[str]:
         """Messages of the commits that came after `revision`, newest first. May fetch older history."""

@@ -25,6 +25,7 @@ request = meter.request
 reached = meter.reached
 source_read = meter.source_read
 watch_lag = meter.watch_lag
+webhook = meter.webhook
 write_back = meter.write_back
 write_back_blocked = meter.write_back_blocked
 
@@ -46,6 +47,7 @@ __all__ = [
     "request",
     "source_read",
     "watch_lag",
+    "webhook",
     "write_back",
     "write_back_blocked",
 ]

@@ -102,6 +102,10 @@ class Meter:
         if verb != "watch":
             self.metrics.request_seconds.labels(verb).observe(seconds)
 
+    def webhook(self, provider: str, result: str) -> None:
+        """One delivery was taken, was nothing to look at, or was refused."""
+        self.metrics.webhooks.labels(provider, result).inc()
+
     def watch_lag(self, kind: str, read: Callable[[], float]) -> None:
         """`read` is asked at each scrape."""
         self.metrics.watch_lag.labels(kind).set_function(read)

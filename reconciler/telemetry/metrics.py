@@ -63,6 +63,12 @@ class Metrics:
         self.request_seconds = self._histogram(
             "api_request_seconds", "Duration of Kubernetes API requests but watches", _CALL, "verb"
         )
+        self.webhooks = self._counter(
+            "webhooks_total",
+            "Deliveries of webhooks: taken, nothing, repeated, or why refused",
+            "provider",
+            "result",
+        )
         self.watch_lag = self._gauge("watch_lag_seconds", "Since a watch's last sign of life", "kind")
         self.status_commits = self._counter("status_commits_total", "Tries to write the status ref", "result")
         self.write_back_lag = self._histogram(

@@ -1,5 +1,11 @@
 """Pull requests on a forge, answered by a running daemon: checks, comment, approvals, and after the merge."""
 
+import asyncio
+import hashlib
+import hmac
+import json
+
+import httpx
 import pytest
 from e2e.bed import NAMESPACE, inference, tuning
 
@@ -195,6 +201,38 @@ async def test_a_request_is_planned_anew_when_the_branch_or_the_cluster_moves(re
         return checks(forge, second)[PLAN][1] == "nothing for test"
 
     await bed.until(nothing_left, "the plan to come out empty once the branch has it")
+
+
+async def test_a_webhook_is_why_nothing_waits_for_a_poll(bed, forge):
+    """Requests and pushes are learnt of at once, though the daemon looks by itself only once an hour."""
+    (bed.root / "token").write_text(TOKEN)
+    (bed.root / "hook").write_text(TOKEN)
+    bed.settings["source"]["pollSeconds"] = 3600
+    bed.settings["forge"] = {
+        "driver": "github", "url": forge.url, "repository": REPOSITORY, "tokenFile": str(bed.root / "token"),
+    }  # fmt: skip
+    bed.settings["review"] = {"pollSeconds": 3600}
+    hook = {"provider": "github", "path": "/hooks/github", "secretFile": str(bed.root / "hook")}
+    bed.settings["web"]["webhooks"] = [hook]
+    await bed.run()
+    await asyncio.sleep(0.5)  # what a start looks at by itself is over
+    head = propose(bed, forge, 1, {"new.yaml": inference("new")})
+    assert await deliver(bed, "pull_request", {"number": 1}) == 202
+    await told(bed, forge, head, validate="success", plan="success")
+    merge(bed, forge, 1)
+    assert await deliver(bed, "push", {"ref": "refs/heads/other"}) == 202
+    assert await deliver(bed, "push", {"ref": "refs/heads/main"}) == 202
+    await bed.until(lambda: ready(bed, "new"), "the merged workspace to be ready")
+
+
+async def deliver(bed, event, payload):
+    """As GitHub sends it."""
+    body = json.dumps(payload).encode()
+    signature = "sha256=" + hmac.new(TOKEN.encode(), body, hashlib.sha256).hexdigest()
+    headers = {"X-GitHub-Event": event, "X-Hub-Signature-256": signature}
+    async with httpx.AsyncClient() as http:
+        url = f"http://127.0.0.1:{bed.port}/hooks/github"
+        return (await http.post(url, content=body, headers=headers)).status_code
 
 
 async def test_after_the_merge_the_commit_is_followed_until_all_is_ready(reviewed, forge):

@@ -1,4 +1,4 @@
-"""Metrics and probes over HTTP."""
+"""The server of metrics, probes and webhooks."""
 
 import asyncio
 import errno
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from . import telemetry
-from .errors import Unavailable
-from .model.settings import WebSettings
+from .. import telemetry
+from ..errors import Unavailable
+from ..model.settings import WebSettings
+from .hooks import Hook
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,9 @@ class Web:
         await self._runner.cleanup()
 
 
-async def serve(settings: WebSettings, probes: Probes) -> Web:
+async def serve(settings: WebSettings, probes: Probes, hooks: Sequence[Hook] = ()) -> Web:
     """Raises Unavailable where the address cannot be had."""
-    runner = web.AppRunner(_app(probes), access_log=None, shutdown_timeout=2.0)
+    runner = web.AppRunner(_app(probes, hooks), access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.host, settings.port).start()
@@ -52,7 +53,7 @@ def _refusal(settings: WebSettings, error: OSError) -> str:
     return f"web.host, web.port: cannot listen on {where}: {error.strerror or error}"
 
 
-def _app(probes: Probes) -> web.Application:
+def _app(probes: Probes, hooks: Sequence[Hook]) -> web.Application:
     async def metrics(request: web.Request) -> web.Response:
         accept = request.headers.get("Accept", "")
         body, content_type = await asyncio.to_thread(telemetry.exposition, accept)
@@ -70,4 +71,5 @@ def _app(probes: Probes) -> web.Application:
 
     app = web.Application()
     app.add_routes([web.get(f"/{h.__name__}", h) for h in (metrics, healthz, readyz)])
+    app.add_routes([web.post(hook.settings.path, hook.answer) for hook in hooks])
     return app

@@ -1,0 +1,110 @@
+"""Endpoints for webhooks: a body is read only from whom it can be believed, and answered before any work."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from .. import telemetry
+from ..model.settings import WebhookSettings
+from .deliveries import Bucket, Deliveries, Nudge, has_proof, nudge, refusal
+
+log = structlog.get_logger(__name__)
+
+READ_SECONDS = 5.0
+"""Time a sender has for its body."""
+TOLD_SECONDS = 60.0
+"""Pause between log lines on refusals of one kind."""
+
+OnNudge = Callable[[Nudge], None]
+"""Called at once, and must not block."""
+
+
+class Hook:
+    """One endpoint of one provider. Secrets are read at use, so that a rotated one counts at once."""
+
+    def __init__(self, settings: WebhookSettings, on_nudge: OnNudge) -> None:
+        self.settings = settings
+        self._on_nudge = on_nudge
+        self._deliveries = Deliveries()
+        self._bucket = Bucket(settings.per_second, settings.burst)
+        self._told: dict[str, float] = {}
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """202, or a refusal that says nothing of why."""
+        result, response = await self._answered(request)
+        telemetry.webhook(self.settings.provider, result)
+        if response.status >= 400:
+            self._tell(result)
+        return response
+
+    async def _answered(self, request: web.Request) -> tuple[str, web.Response]:
+        provider, limit = self.settings.provider, self.settings.max_bytes
+        if wait := self._bucket.take(time.monotonic()):
+            return "too-many", web.Response(status=429, headers={"Retry-After": str(int(wait) + 1)})
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        if not has_proof(provider, headers):
+            return "no-proof", web.Response(status=401)
+        if (request.content_length or 0) > limit:
+            return "too-large", web.Response(status=413)
+        body = await _read(request, limit)
+        if body is None:
+            return "too-slow", web.Response(status=408)
+        if len(body) > limit:
+            return "too-large", web.Response(status=413)
+        if why := refusal(provider, headers, body, self._secrets(), time.time()):
+            return why, web.Response(status=401)
+        if self._deliveries.came_before(provider, headers, time.time()) or self._repeated(body):
+            return "repeated", web.Response(status=202)
+        found = nudge(provider, headers, body)
+        if found.nothing:
+            return "nothing", web.Response(status=202)
+        self._on_nudge(found)
+        return "taken", web.Response(status=202)
+
+    def _repeated(self, body: bytes) -> bool:
+        """Azure's deliveries have their id inside; whole bodies are as good."""
+        if self.settings.provider != "azuredevops":
+            return False
+        mark = {"x-delivery": hashlib.sha256(body).hexdigest()}
+        return self._deliveries.came_before("generic", mark, time.time())
+
+    def _secrets(self) -> list[str]:
+        files = (self.settings.secret_file, self.settings.previous_secret_file)
+        return [secret for file in files if file is not None and (secret := _secret(file))]
+
+    def _tell(self, result: str) -> None:
+        """Once a minute for each kind: a stranger must not be able to fill the log."""
+        now = time.monotonic()
+        if now - self._told.get(result, -TOLD_SECONDS) >= TOLD_SECONDS:
+            self._told[result] = now
+            log.warning("webhook refused", path=self.settings.path, reason=result)
+
+
+async def _read(request: web.Request, limit: int) -> bytes | None:
+    """The body, at most one byte more than the limit; None where it did not come in time."""
+    found = bytearray()
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            async for chunk in request.content.iter_chunked(64 * 1024):
+                found += chunk[: limit + 1 - len(found)]
+                if len(found) > limit:
+                    break
+    except TimeoutError:
+        return None
+    return bytes(found)
+
+
+def _secret(file: Path) -> str:
+    """Empty where it cannot be read: then nobody is believed."""
+    try:
+        secret = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        log.warning("webhook secret unreadable", file=str(file), message=str(error))
+        return ""
+    telemetry.register_secret(secret)
+    return secret
