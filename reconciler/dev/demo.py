@@ -28,6 +28,7 @@ from ..model.settings import ClusterSettings
 from ..model.world import Manifest
 from .home import Addresses
 from .process import WorldProcess
+from .request import Forge
 from .show import Show
 
 NAMESPACE = "ai"
@@ -63,11 +64,14 @@ class Demo:
     async def run(self, keep: asyncio.Event | None = None) -> None:
         """Raises DemoFailed with the reason. With `keep`, everything stays up until it is set."""
         _emptied(self.root)
+        self._forge = Forge(self.root, self.show, _git)
+        await self._forge.start()
         world = WorldProcess(self.root / "world", ["--fast"] if self.fast else [])
         try:
             await self._with_world(await world.start(), keep)
         finally:
             await world.stop()
+            await self._forge.stop()
 
     async def _with_world(self, world: Addresses, keep: asyncio.Event | None) -> None:
         self.show.say(f"development cluster at {world.apiserver}, Git at {world.git}")
@@ -97,9 +101,16 @@ class Demo:
         self.show.heading(f"pushed {first[:7]}: three workspaces")
         await self._until(daemon, "all three to be ready", _all_ready)
         _change(clone)
-        second = await _push(clone, "Halve the adapter's strength, stop serving the base model alone")
-        self.show.heading(f"pushed {second[:7]}: one workspace changed, one removed")
+        title = "Halve the adapter's strength, stop serving the base model alone"
+        await self._forge.propose(clone, title)
+        self.show.heading("opened pull request 1: one workspace changed, one removed")
+        if not await self._forge.answered(self.seconds):
+            raise DemoFailed(f"the pull request was not approved of:\n{_tail(self.root / 'daemon.log')}")
+        second = await self._forge.merge(clone)
+        self.show.heading(f"merged it as {second[:7]}")
         await self._until(daemon, "the change to be served and the other to be gone", _second_done(second))
+        if not await self._forge.followed(second, self.seconds):
+            raise DemoFailed(f"the merge was not told of:\n{_tail(self.root / 'daemon.log')}")
         await self._check_cluster(client)
 
     async def _check_cluster(self, client: Client) -> None:
@@ -146,6 +157,8 @@ class Demo:
                 "paths": [{"include": "workspaces/**/*.yaml", "namespace": NAMESPACE}],
             },
             "status": {"minIntervalSeconds": 2},
+            "forge": self._forge.settings,
+            "review": {"pollSeconds": 1},
             "provisioner": {"driver": "simulated", "url": world.cloud},
             "timing": {"cloudPollSeconds": 1, "releaseAfterSuccessSeconds": 5},
             "kubernetes": {"kubeconfig": world.kubeconfig},

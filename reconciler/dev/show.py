@@ -28,6 +28,10 @@ class Show:
         self.close()
         self._console.rule(f"{self._clock()} {text}", align="left")
 
+    def quote(self, line: str) -> None:
+        """A line of what somebody else wrote, as it is."""
+        self._console.print(f"    │ {line}", highlight=False, markup=False, soft_wrap=True)
+
     def workspaces(self, seen: Mapping[str, Manifest]) -> None:
         """The present state of all; called after every change."""
         if self._console.is_terminal:

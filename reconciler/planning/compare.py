@@ -13,7 +13,8 @@ from .contests import CONTESTED
 _BOOKKEEPING = (names.PATH, names.POOL, names.OWNER)
 """Annotations we keep up to date ourselves: a moved file, another pool or a ConfigMap's next owner
 is no drift."""
-_WORKLOADS = ("Deployment", "StatefulSet", "Job")
+WORKLOADS = ("Deployment", "StatefulSet", "Job")
+"""What has pods, which come and go with it."""
 
 
 def compare(case: Case, want: DesiredObject, live: ObservedObject | None) -> Iterator[Step | Hold]:
@@ -69,7 +70,7 @@ def _settled(want: DesiredObject, live: ObservedObject) -> DesiredObject:
 
 def _compare(case: Case, want: DesiredObject, live: ObservedObject) -> Iterator[Step | Hold]:
     found = drift.changes(want, live)
-    spec_changed = live.spec != want.spec and want.key.kind in (*_WORKLOADS, "Workspace")
+    spec_changed = live.spec != want.spec and want.key.kind in (*WORKLOADS, "Workspace")
     if live.render == want.render and not spec_changed:
         yield from _correct(case, want, live, found)
     elif live.spec != want.spec:

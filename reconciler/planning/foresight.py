@@ -29,6 +29,7 @@ from ..model.world import (
     ObservedPool,
     ObservedWorkspace,
 )
+from .compare import WORKLOADS
 from .diff import make_plan
 from .guards import guard
 from .proposal import Proposal
@@ -89,7 +90,7 @@ def _done(seen: ObservedWorkspace, step: Step) -> ObservedWorkspace:
             if key.kind == "Workspace":
                 return replace(seen, mirror=None)
             left = {k: v for k, v in seen.objects.items() if k != key}
-            return replace(seen, objects=left, pods=() if key.kind == "Job" else seen.pods)
+            return replace(seen, objects=left, pods=() if key.kind in WORKLOADS else seen.pods)
     return seen
 
 

@@ -20,7 +20,7 @@ from builders import (
     ws,
 )
 
-from reconciler.model.world import ObservedWorkspace
+from reconciler.model.world import ObservedPod, ObservedWorkspace
 from reconciler.planning.foresight import foreseen
 
 CHAT = wanted(workspace_yaml("chat"))
@@ -84,8 +84,9 @@ def test_nothing_is_done_twice():
 
 
 def test_all_of_a_removed_workspace_goes():
+    running = everything(CHAT, pods=(ObservedPod("chat-x", "Running", True),))
     found = foreseen(
-        desired(workspace_yaml("other")), observed(everything(CHAT), ObservedWorkspace(ws("other"))), policy()
+        desired(workspace_yaml("other")), observed(running, ObservedWorkspace(ws("other"))), policy()
     )
     gone = [s for s in summary(list(found.plan.steps)) if s.startswith("Delete")]
     assert gone[-1] == "DeleteObject Workspace"

@@ -1,0 +1,167 @@
+"""How long a pull request waits for its answer, in a repository of ten thousand workspaces.
+
+`make bench` runs it. The daemon runs in mode `observe`, so that nothing has to be running for all of them;
+Git over HTTP, the webhook, the planner and the posts to a stand-in of GitHub are real. Times are printed,
+never asserted; what is posted is asserted. Beside them, in the same run, the raw part: a webhook that is
+answered, and the same posts by a bare HTTP client.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import os
+import statistics
+import time
+
+import httpx
+import pytest
+from e2e.bed import inference
+
+from reconciler.dev.forge.github import API, GitHubServer
+
+NUMBER = int(os.environ.get("WORKSPACES", "10000"))
+REQUESTS = int(os.environ.get("REQUESTS", "100"))
+RUNS = int(os.environ.get("RUNS", "5"))
+REPOSITORY, TOKEN = "org/specs", "a-token-of-the-forge"
+PLAN, VALIDATE = "reconciler/test/plan", "reconciler/test/validate"
+
+pytestmark = pytest.mark.timeout(1800)
+
+
+def path_of(number):
+    return f"team{number // 100:03d}/w{number:05d}.yaml"
+
+
+@pytest.fixture
+async def forge():
+    server = GitHubServer(REPOSITORY, {TOKEN: "reconciler-bot"})
+    await server.start()
+    yield server
+    await server.stop()
+
+
+async def deliver(bed, event, payload):
+    body = json.dumps(payload).encode()
+    signature = "sha256=" + hmac.new(TOKEN.encode(), body, hashlib.sha256).hexdigest()
+    headers = {"X-GitHub-Event": event, "X-Hub-Signature-256": signature}
+    async with httpx.AsyncClient() as http:
+        url = f"http://127.0.0.1:{bed.port}/hooks/github"
+        assert (await http.post(url, content=body, headers=headers)).status_code == 202
+
+
+def checks(forge, sha):
+    return {s["context"]: (s["state"], s["description"]) for s in forge.statuses.get(sha, [])}
+
+
+async def until(done, what, seconds=300.0):
+    began = time.monotonic()
+    while not done():
+        assert time.monotonic() - began < seconds, what
+        await asyncio.sleep(0.005)
+    return time.monotonic() - began
+
+
+def proposal(bed, forge, number, files):
+    """A branch on main's tip with a pull request; nobody is told yet. Returns its head."""
+    bed._git("checkout", "-q", "--detach", "origin/main")
+    for name, text in files.items():
+        path = bed.clone / "workspaces" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    bed._git("add", "-A")
+    bed._git("commit", "-q", "-m", f"Proposal {number}")
+    bed._git("push", "-q", "-f", "origin", f"HEAD:refs/pull/{number}/head")
+    return bed._git("rev-parse", "HEAD").strip()
+
+
+def opened(forge, number, head):
+    if number in forge.pulls:
+        forge.push(number, head)
+    else:
+        forge.open(number, head, branch=f"topic-{number}")
+
+
+def answered(forge, number, head):
+    found = checks(forge, head)
+    told = {found.get(context, ("pending",))[0] for context in (PLAN, VALIDATE)}
+    return "pending" not in told and bool(forge.pulls[number].comments)
+
+
+async def raw(forge):
+    """The same six requests by a bare client: list, two looks, two posts, one comment."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    repo = f"{API}/repos/{REPOSITORY}"
+    async with httpx.AsyncClient(base_url=forge.url, headers=headers) as http:
+        began = time.monotonic()
+        await http.get(f"{repo}/pulls")
+        await http.get(f"{repo}/commits/{'f' * 40}/status")
+        for state in ("pending", "pending", "success", "success"):
+            await http.post(f"{repo}/statuses/{'f' * 40}", json={"state": state, "context": state})
+        await http.get(f"{API}/user")
+        await http.get(f"{repo}/issues/1/comments")
+        return time.monotonic() - began
+
+
+async def test_reviews(bed, forge, capsys):
+    (bed.root / "token").write_text(TOKEN)
+    bed.settings["mode"] = "observe"
+    bed.settings["source"]["pollSeconds"] = 3600
+    bed.settings["status"] = {"ref": "off"}
+    login = str(bed.root / "token")
+    bed.settings["forge"] = {
+        "driver": "github", "url": forge.url, "repository": REPOSITORY, "tokenFile": login,
+    }  # fmt: skip
+    bed.settings["review"] = {"pollSeconds": 3600}
+    bed.settings["web"]["webhooks"] = [{"provider": "github", "path": "/hooks/github", "secretFile": login}]
+    bed.push({path_of(n): inference(f"w{n:05d}") for n in range(NUMBER)})
+    await bed.run()
+    await asyncio.sleep(2)
+    bed._git("fetch", "-q", "origin")
+    single, floor = [], []
+    for run in range(RUNS):
+        head = proposal(bed, forge, 1, {path_of(0): inference("w00000", count=2 + run)})
+        opened(forge, 1, head)
+        began = time.monotonic()
+        await deliver(bed, "pull_request", {"number": 1})
+        await until(lambda head=head: answered(forge, 1, head), "the answer")
+        single.append(time.monotonic() - began)
+        floor.append(await raw(forge))
+    heads = {
+        n: proposal(bed, forge, n, {path_of(n): inference(f"w{n:05d}", count=2)})
+        for n in range(2, REQUESTS + 2)
+    }
+    for number, head in heads.items():
+        opened(forge, number, head)
+    began = time.monotonic()
+    await deliver(bed, "pull_request", {"number": 2})
+    await until(lambda: all(answered(forge, n, head) for n, head in heads.items()), "all answers")
+    first = time.monotonic() - began
+    bed._git("checkout", "-q", "main")
+    bed.push({path_of(2): inference("w00002", count=2)})
+    began = time.monotonic()
+    await deliver(bed, "push", {"ref": "refs/heads/main"})
+    await until(
+        lambda: checks(forge, heads[2]).get(PLAN) == ("success", "nothing for test"), "the merged one"
+    )
+    one = time.monotonic() - began
+    await quiet(bed, forge)
+    again = time.monotonic() - began - 1.0
+    with capsys.disabled():
+        middle = statistics.median
+        print(f"\n{NUMBER} workspaces, in mode observe")
+        print(f"webhook → checks and comment, one changed: {middle(single):.2f} s (median of {RUNS}); "
+              f"the same requests bare: {middle(floor):.2f} s, {middle(single) / middle(floor):.0f} times")  # fmt: skip
+        print(f"{REQUESTS} requests answered for the first time: {first:.1f} s")
+        print(f"one of them merged: its own answer {one:.2f} s, all planned anew {again:.1f} s")
+
+
+async def quiet(bed, forge):
+    """Until the daemon has been idle for a second."""
+    last, since = -1.0, time.monotonic()
+    while time.monotonic() - since < 1.0:
+        with open(f"/proc/{bed.daemon.pid}/stat") as stat:
+            used = sum(map(int, stat.read().rsplit(")", 1)[1].split()[11:13]))
+        if used > last + 2:
+            last, since = used, time.monotonic()
+        await asyncio.sleep(0.1)
