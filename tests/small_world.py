@@ -48,7 +48,7 @@ from reconciler.planning.diff import make_plan
 from reconciler.planning.guards import guard
 from reconciler.planning.manifests import Context
 from reconciler.planning.readiness import live_ready
-from reconciler.planning.resolve import Memo, resolve
+from reconciler.planning.resolve import Memo, resolve_again
 from reconciler.planning.status import assess
 from reconciler.planning.tuning_life import artifact_of
 
@@ -132,7 +132,8 @@ class SmallWorld:
                 self._remembered[path] = frozenset(d.id for d in parsed.declarations)
         known = {path: ids for path, ids in self._remembered.items() if path in tree.files}
         broken = {path: ids for path, ids in known.items() if tree.files[path].problems}
-        self.desired = resolve(replace(tree, remembered=broken), self.context, self.memo)
+        tree = replace(tree, remembered=broken)
+        self.desired, self.memo = resolve_again(tree, self.context, self.memo)
         return self.desired
 
     def plan(self) -> tuple[Plan, Observed]:

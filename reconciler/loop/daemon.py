@@ -1,6 +1,7 @@
 """What wakes the cycle: commits, watch events, the cloud, timers. A wake-up only names workspaces."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
@@ -14,7 +15,7 @@ from ..model.names import WorkspaceId
 from ..model.settings import Timing
 from ..model.world import Desired, DesiredWorkspace
 from ..planning.manifests import Context
-from ..planning.resolve import Memo, resolve
+from ..planning.resolve import Memo, resolve_again
 from ..provisioners import Provisioner
 from .conditions import SOURCE_UNREADABLE
 from .cycle import Report, World, reconcile_once
@@ -58,6 +59,7 @@ class Daemon:
         self.memo: Memo = {}
         self._cycle_began = 0.0
         self._acknowledged_in = ""
+        self._settled_in = ""
         self._timers: dict[WorkspaceId, asyncio.TimerHandle] = {}
         self._look = asyncio.Event()
 
@@ -111,7 +113,7 @@ class Daemon:
 
     async def _take(self, declarations: Declarations) -> None:
         before = self.desired
-        self.desired = resolve(declarations, self.context, self.memo)
+        self.desired, self.memo = resolve_again(declarations, self.context, self.memo)
         changed = changed_between(before, self.desired)
         self.world.rollout.begin(self.desired.revision, changed, time.time() if before else None)
         log.info("revision", revision=self.desired.revision, changed=len(changed))
@@ -223,6 +225,9 @@ class Daemon:
             telemetry.cycle_failed("Bug")
             self._again(scope, 10.0)
             return
+        if desired.revision != self._settled_in:
+            self._settled_in = desired.revision
+            _settle()
         self.last_cycle = time.time()
         telemetry.cycle(report.applied, time.monotonic() - started, full=which != "marked")
         self._set_timers(report)
@@ -256,6 +261,13 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for id, seconds in due_times(report, self.world).items():
             self._timers[id] = loop.call_later(seconds, self.wakeups.mark, (id,))
+
+
+def _settle() -> None:
+    """What a revision declares stays: looking through it again and again for garbage would take half a second
+    for ten thousand workspaces, every few plans."""
+    gc.collect()
+    gc.freeze()
 
 
 async def for_ever(what: Callable[[], Awaitable[None]]) -> None:

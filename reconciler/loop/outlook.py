@@ -16,7 +16,7 @@ from ..model.world import Desired, Observed
 from ..planning.diff import make_plan
 from ..planning.foresight import foreseen
 from ..planning.proposal import Proposal
-from ..planning.resolve import Memo, resolve
+from ..planning.resolve import Memo, resolve_again
 from .cycle import looked
 from .daemon import Daemon, changed_between
 
@@ -39,12 +39,12 @@ class Outlook:
 
     async def resolved(self, declarations: Declarations) -> tuple[Desired, frozenset[WorkspaceId]]:
         """What they mean, and the workspaces that they change or leave out."""
-        return await asyncio.to_thread(self._resolved, declarations, self.desired, dict(self._daemon.memo))
+        return await asyncio.to_thread(self._resolved, declarations, self.desired, self._daemon.memo)
 
     def _resolved(
         self, declarations: Declarations, now: Desired, memo: Memo
     ) -> tuple[Desired, frozenset[WorkspaceId]]:
-        found = resolve(declarations, self._daemon.context, memo)
+        found, _ = resolve_again(declarations, self._daemon.context, memo)
         return found, changed_between(now, found)
 
     def version(self, scope: Collection[WorkspaceId]) -> tuple[object, ...]:

@@ -3,7 +3,8 @@
 A file with a problem quarantines itself alone: its workspaces are neither changed nor deleted.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,27 +20,31 @@ from .manifests import Context, Draft, mirror
 from .neighbours import warned
 from .tenancy import tenancy
 
-Memo = dict[tuple[str, WorkspaceId, str, Origin], DesiredWorkspace | tuple[Problem, ...]]
-"""The last tree's results by (blob, workspace, its configuration, origin); the context must stay the same."""
+Key = tuple[str, WorkspaceId, str, str, str, int, str]
+Memo = dict[Key, DesiredWorkspace | tuple[Problem, ...]]
+"""The last tree's results by (blob, workspace, path and text of its configuration, path, line, commit); the
+context must stay the same."""
 
 
-def resolve(declarations: Declarations, context: Context, memo: Memo | None = None) -> Desired:
+def resolve(declarations: Declarations, context: Context) -> Desired:
     """Never raises for bad input: every problem lands in `invalid` or `broken`."""
-    memo = {} if memo is None else memo
+    return resolve_again(declarations, context, {})[0]
+
+
+def resolve_again(declarations: Declarations, context: Context, memo: Memo) -> tuple[Desired, Memo]:
+    """The same with what is known from a tree before, and what will be known from this one."""
     sound, invalid, broken = _sorted_out(declarations)
     results = _results(sound, declarations, context, memo)
-    memo.clear()
-    memo.update(results)
     workspaces: dict[WorkspaceId, DesiredWorkspace] = {}
-    for (_, id, _, _), found in results.items():
+    for key, found in results.items():
         if isinstance(found, DesiredWorkspace):
-            workspaces[id] = found
+            workspaces[key[1]] = found
         else:
-            invalid[id] = found
+            invalid[key[1]] = found
     texts = {name: c.data for name, (_, c) in _configs(declarations.files.values()).items()}
     placed = configured(tenancy(workspaces, context.tenants), texts, context)
     linked, cyclic = _linked(placed)
-    return Desired(
+    desired = Desired(
         declarations.revision,
         warned(linked, context.engine),
         {**invalid, **cyclic},
@@ -47,6 +52,7 @@ def resolve(declarations: Declarations, context: Context, memo: Memo | None = No
         declared_anything=any(f.declarations or f.problems for f in declarations.files.values()),
         commits=declarations.commits,
     )
+    return desired, results
 
 
 # --- files -----------------------------------------------------------------------------------------
@@ -58,35 +64,42 @@ def _sorted_out(
     list[tuple[ParsedFile, Declaration]], dict[WorkspaceId, tuple[Problem, ...]], dict[str, BrokenFile]
 ]:
     """Declarations of sound files; problems by workspace; files with problems by path."""
-    owners = _owners(declarations.files.values())
+    twins = _twins(declarations.files.values())
     sound: list[tuple[ParsedFile, Declaration]] = []
     invalid: dict[WorkspaceId, tuple[Problem, ...]] = {}
     broken: dict[str, BrokenFile] = {}
     for path in sorted(declarations.files):
         parsed = declarations.files[path]
-        problems = (*parsed.problems, *_duplicates(parsed, owners))
+        problems = (*parsed.problems, *_duplicates(parsed, twins)) if twins else parsed.problems
         if not problems:
             sound += [(parsed, d) for d in parsed.declarations]
             continue
         identities = parsed.identities | declarations.remembered.get(path, frozenset())
         broken[path] = BrokenFile(path, problems, identities or None)
         invalid |= dict.fromkeys(identities, problems)
-    return [(p, d) for p, d in sound if d.id not in invalid], invalid, broken
+    if invalid:
+        sound = [(parsed, declared) for parsed, declared in sound if declared.id not in invalid]
+    return sound, invalid, broken
 
 
-def _owners(files: Iterable[ParsedFile]) -> dict[WorkspaceId, list[tuple[str, int]]]:
-    owners: dict[WorkspaceId, list[tuple[str, int]]] = {}
+def _twins(files: Collection[ParsedFile]) -> dict[WorkspaceId, list[tuple[str, int]]]:
+    """Where workspaces are declared that are declared more than once."""
+    count = Counter(declared.id for parsed in files for declared in parsed.declarations)
+    twice = {id for id, times in count.items() if times > 1}
+    if not twice:
+        return {}
+    places: dict[WorkspaceId, list[tuple[str, int]]] = {id: [] for id in twice}
     for parsed in files:
         for declared in parsed.declarations:
-            owners.setdefault(declared.id, []).append((parsed.path, declared.line))
-    return owners
+            if declared.id in twice:
+                places[declared.id].append((parsed.path, declared.line))
+    return places
 
 
-def _duplicates(parsed: ParsedFile, owners: Mapping[WorkspaceId, list[tuple[str, int]]]) -> Iterator[Problem]:
+def _duplicates(parsed: ParsedFile, twins: Mapping[WorkspaceId, list[tuple[str, int]]]) -> Iterator[Problem]:
     for declared in parsed.declarations:
-        others = [
-            f"{p}:{line}" for p, line in owners[declared.id] if (p, line) != (parsed.path, declared.line)
-        ]
+        here = (parsed.path, declared.line)
+        others = [f"{p}:{line}" for p, line in twins.get(declared.id, ()) if (p, line) != here]
         if others:
             rule = f"workspace {declared.id} is also declared at {', '.join(sorted(others))}"
             remedy = "keep one of them; what runs stays as it is until then"
@@ -115,25 +128,27 @@ def _results(
 ) -> Memo:
     """What each sound declaration means, or its problems; what the memo knows is not built again."""
     configs = _configs(declarations.files.values())
+    defaults = {method: _Config(text) for method, text in context.templates} | {"": _Config("")}
     results: Memo = {}
     for parsed, declared in sound:
-        config = _config(declared.workspace, configs, context)
-        origin = Origin(parsed.path, declared.line, declarations.commits.get(parsed.path, ""))
-        used = "(missing)" if config is None else f"{config.path}\n{config.text}"
-        key = (parsed.blob, declared.id, used, origin)
-        results[key] = memo.get(key) or _build(declared.workspace, config, origin, context)
+        config = _config(declared.workspace, configs, defaults)
+        place = (parsed.path, declared.line, declarations.commits.get(parsed.path, ""))
+        used = (config.path, config.text) if config is not None else ("(missing)", "")
+        key = (parsed.blob, declared.id, *used, *place)
+        results[key] = memo.get(key) or _build(declared.workspace, config, Origin(*place), context)
     return results
 
 
 def _config(
-    workspace: Workspace, configs: Mapping[tuple[str, str], tuple[str, DeclaredConfig]], context: Context
+    workspace: Workspace,
+    configs: Mapping[tuple[str, str], tuple[str, DeclaredConfig]],
+    defaults: Mapping[str, _Config],
 ) -> _Config | None:
     """The configuration it names, else its method's default; None where the named one is missing."""
     block = workspace.tuning or workspace.inference
     assert block is not None
     if not block.config:
-        method = workspace.tuning.method if workspace.tuning else ""
-        return _Config(dict(context.templates).get(method, ""))
+        return defaults.get(workspace.tuning.method if workspace.tuning else "", defaults[""])
     name = configuration.TRAINING if workspace.tuning else configuration.INFERENCE
     path, found = configs.get((workspace.id.namespace, block.config), ("", None))
     if found is None or name not in found.data:

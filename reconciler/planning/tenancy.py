@@ -23,7 +23,14 @@ def tenancy(workspaces: Workspaces, tenants: tuple[Tenant, ...]) -> Workspaces:
     GPUs are counted in order of identity, so that the same declarations always refuse the same ones.
     """
     used: dict[str, int] = {}
+    if not tenants:
+        return {id: want if _is_plain(want) else _placed(want, (), used) for id, want in workspaces.items()}
     return {id: _placed(workspaces[id], tenants, used) for id in sorted(workspaces)}
+
+
+def _is_plain(want: DesiredWorkspace) -> bool:
+    """Whether there is nothing to look at: true of nearly all, and asked for each on every change."""
+    return names.DRIFT not in want.workspace.metadata.annotations and _template(want) is None
 
 
 def _placed(want: DesiredWorkspace, tenants: tuple[Tenant, ...], used: dict[str, int]) -> DesiredWorkspace:

@@ -1,6 +1,7 @@
 """Which requests to look at, and when: on a webhook, a move of the branch or the cluster, on a timer."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,8 +18,8 @@ from .answer import Answer, Answers
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 8
-"""Requests that are answered at the same time."""
+AT_ONCE = 2
+"""Requests that are answered at the same time: planning keeps a core busy, and more would only take turns."""
 IDLE = 1.0
 """Seconds between looks at whether it is our turn: only one of several processes answers."""
 CALM = 1.0
@@ -141,15 +142,19 @@ class Review:
 
     async def _answered(self, request: Request) -> None:
         cluster = self._answers.cluster
+        began = time.monotonic()
         await self._begun(request)
         key = self._key(request)
         answer = await self._answers.to(request)
         version = self._answers.outlook.version(answer.scope)
         for check in answer.verdict.checks:
             await self._forge.post(request.head, _clean(check), request)
-        if answer.verdict.comment:
+        given = self._given.get(request.number)
+        before = given.answer.verdict.comment if given is not None else ""
+        if answer.verdict.comment and answer.verdict.comment != before:
             await self._forge.comment(request, f"{cluster}/plan", telemetry.redacted(answer.verdict.comment))
         self._given[request.number] = _Given(key, version, answer)
+        telemetry.reviewed(answer.verdict.plan.state, time.monotonic() - began)
 
     async def _begun(self, request: Request) -> None:
         """What was told of a commit stands until something newer is known, also after a restart."""

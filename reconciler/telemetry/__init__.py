@@ -23,6 +23,7 @@ leads = meter.leads
 missed_changes = meter.missed_changes
 request = meter.request
 reached = meter.reached
+reviewed = meter.reviewed
 source_read = meter.source_read
 watch_lag = meter.watch_lag
 webhook = meter.webhook
@@ -45,6 +46,7 @@ __all__ = [
     "redacted",
     "register_secret",
     "request",
+    "reviewed",
     "source_read",
     "watch_lag",
     "webhook",

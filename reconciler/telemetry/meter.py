@@ -102,6 +102,10 @@ class Meter:
         if verb != "watch":
             self.metrics.request_seconds.labels(verb).observe(seconds)
 
+    def reviewed(self, state: str, seconds: float) -> None:
+        """One pull request was answered: planned, and told of where that says something new."""
+        self.metrics.review_seconds.labels(state).observe(seconds)
+
     def webhook(self, provider: str, result: str) -> None:
         """One delivery was taken, was nothing to look at, or was refused."""
         self.metrics.webhooks.labels(provider, result).inc()

@@ -63,6 +63,12 @@ class Metrics:
         self.request_seconds = self._histogram(
             "api_request_seconds", "Duration of Kubernetes API requests but watches", _CALL, "verb"
         )
+        self.review_seconds = self._histogram(
+            "review_seconds",
+            "From when a pull request's turn came until all was told, by the plan's state",
+            _SHORT,
+            "state",
+        )
         self.webhooks = self._counter(
             "webhooks_total",
             "Deliveries of webhooks: taken, nothing, repeated, or why refused",

@@ -17,7 +17,7 @@ from builders import (
 )
 
 from reconciler.model import names
-from reconciler.planning.resolve import Memo, resolve
+from reconciler.planning.resolve import Memo, resolve, resolve_again
 
 A, B = workspace_yaml("a"), workspace_yaml("b")
 
@@ -163,13 +163,14 @@ def test_the_memo_gives_the_same_as_a_fresh_look():
     memo = Memo()
     trees = [{"a.yaml": A, "t.yaml": TUNE}, {"x/a.yaml": A, "b.yaml": B}, {"a.yaml": A}]
     for files in [*trees, *trees]:
-        assert resolve(declared(files), context(), memo) == resolve(declared(files), context())
+        found, memo = resolve_again(declared(files), context(), memo)
+        assert found == resolve(declared(files), context())
 
 
 def test_a_memoised_workspace_knows_the_commit_that_changed_it_last():
     memo = Memo()
     for commit in ("one", "two"):
-        found = resolve(declared({"a.yaml": A}, commits={"a.yaml": commit}), context(), memo)
+        found, memo = resolve_again(declared({"a.yaml": A}, commits={"a.yaml": commit}), context(), memo)
         assert found.workspaces[ws("a")].origin.commit == commit
 
 
@@ -194,7 +195,7 @@ def test_two_workspaces_with_one_selector_share_no_nodes():
 def test_the_memo_remembers_no_more_than_the_last_tree():
     memo = Memo()
     for count in range(1, 9):
-        resolve(declared({"a.yaml": workspace_yaml("a", count=count)}), context(), memo)
+        _, memo = resolve_again(declared({"a.yaml": workspace_yaml("a", count=count)}), context(), memo)
     assert len(memo) == 1
 
 
@@ -202,5 +203,6 @@ def test_the_memo_sees_that_only_a_configuration_changed():
     memo, named = Memo(), tuning_yaml("t", config="c")
     for text in (qlora_config(1), qlora_config(2)):
         files = {"t.yaml": named, "c.yaml": config_yaml("c", text)}
-        want = resolve(declared(files), context(), memo).workspaces[ws("t")]
+        found, memo = resolve_again(declared(files), context(), memo)
+        want = found.workspaces[ws("t")]
         assert want.config[0].manifest["data"]["training_config.yaml"] == text
