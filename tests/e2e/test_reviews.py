@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import re
 
 import httpx
 import pytest
@@ -296,3 +297,57 @@ async def test_an_approval_on_the_request_lets_a_large_change_through(reviewed, 
         forge.label(1, f"reconciler-ack/{group}", "ada")  # the author's own does not count
         forge.label(1, f"reconciler-ack/{group}", "bob")
     await told(bed, forge, sha, apply="success", ready="success")
+
+
+# --- strangers -------------------------------------------------------------------------------------
+
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 20))
+MARKUP = "<img src=x onerror=alert(1)> @everyone [x](http://evil.example) ```</pre></details>"
+
+
+def hostile(bed):
+    """Files that somebody might hope to get something by."""
+    folder = bed.clone / "workspaces"
+    (folder / "bomb.yaml").write_text(BOMB)
+    (folder / "deep.yaml").write_text("[" * 200_000)
+    (folder / "nul.yaml").write_bytes(b"a: \x00\xff\xfe")
+    (folder / "huge.yaml").write_text("a: " + "x" * 3_000_000)
+    (folder / "number.yaml").write_text("a: " + "9" * 100_000)
+    (folder / "passwd.yaml").symlink_to("/etc/passwd")
+    (folder / "token.yaml").symlink_to(bed.root / "token")
+    (folder / "markup.yaml").write_text(inference("new").replace("name: new", f"name: '{MARKUP}'"))
+    named = folder / "@everyone <b> ```.yaml"
+    named.write_text("apiVersion: kaito.sh/v1alpha1\nkind: Workspace\n")
+    (bed.clone / "reconciler.yaml").write_text("mode: full\nlimits: {maxDeleted: 1000000}\n")
+    (bed.clone / ".gitattributes").write_text("* filter=evil\n")
+    (bed.clone / ".gitmodules").write_text(
+        '[submodule "x"]\n\tpath = x\n\turl = --upload-pack=touch /tmp/x\n'
+    )
+
+
+@pytest.mark.dev_only
+async def test_a_hostile_request_leaves_the_daemon_healthy_and_leaks_nothing(reviewed, forge):
+    """On the development server alone: nothing of it depends on the server."""
+    bed = reviewed
+    bed._git("fetch", "-q", "origin")
+    bed._git("checkout", "-q", "--detach", "origin/main")
+    hostile(bed)
+    bed._git("add", "-A")
+    bed._git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},workspaces/module.yaml")
+    bed._git("commit", "-q", "-m", "Hello <script>")
+    bed._git("push", "-q", "-f", "origin", "HEAD:refs/pull/66/head")
+    head = bed._git("rev-parse", "HEAD").strip()
+    bed._git("checkout", "-q", "-f", "main")
+    bed._git("clean", "-q", "-f", "-d")
+    forge.open(66, head, branch="evil", title=MARKUP)
+    said = await told(bed, forge, head, validate="failure", plan="failure")
+    assert said["plan"] == "not valid: see validate"
+    shown = json.dumps([forge.statuses[head], forge.pulls[66].comments])
+    assert TOKEN not in shown and "root:x" not in shown
+    for comment in forge.pulls[66].comments:
+        outside = re.sub(r"<pre>.*?</pre>|<code>.*?</code>|`[^`]*`", "", comment["body"], flags=re.S)
+        assert not {"@", "<img", "](", "<script"} & set(re.findall(r"@|<img|\]\(|<script", outside))
+    other = propose(bed, forge, 67, {"fine.yaml": inference("fine")})
+    await told(bed, forge, other, validate="success", plan="success")
+    assert await ready(bed, "chat")
+    assert bed.settings["mode"] == "full" and await bed.names("Workspace") == {"chat"}
