@@ -6,14 +6,17 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plugins.git import Repository
+from plugins.signers import SshSigner
 
 from reconciler.dev.gitserver import Faults, GitServer, run_git
+from reconciler.errors import NotPermitted
 from reconciler.model.names import WorkspaceId
 from reconciler.model.news import News
 from reconciler.model.settings import GitCredentials, StatusSettings
@@ -23,6 +26,7 @@ from reconciler.repo.writer import Branch
 from reconciler.statusref import StatusReader, StatusRef
 from reconciler.statusref.documents import path_of
 from reconciler.statusref.summary import escaped
+from reconciler.statusref.writer import RefWriter, Wanted
 
 REF = "refs/heads/reconciler-status/prod"
 PHI, QWEN = WorkspaceId("ai", "phi"), WorkspaceId("ai", "qwen")
@@ -108,7 +112,9 @@ async def test_the_first_commit_holds_a_file_per_workspace_an_index_and_a_summar
         await cycle.tell(status(PHI, gpus=2), held, settled=("r1",))
     files = git(remote, "ls-tree", "-r", "--name-only", REF).split()
     assert sorted(files) == sorted(["SUMMARY.md", "index.json", path_of(PHI), path_of(QWEN)])
-    assert json.loads(shown(remote, "index.json")) == {
+    index = json.loads(shown(remote, "index.json"))
+    assert datetime.fromisoformat(index.pop("since")).timestamp() == pytest.approx(time.time(), abs=60)
+    assert index == {
         "cluster": "prod",
         "clusterId": "uid-1",
         "counts": {"Held": 1, "Ready": 1},
@@ -420,3 +426,63 @@ async def test_k_changes_make_at_most_k_commits_then_silence(git_server, tmp_pat
     await again.tell(*cycle.all.values())
     await again.channel.close()
     assert commits(remote) == before
+
+
+# --- history and signatures ------------------------------------------------------------------------
+
+DAY = 86400.0
+
+
+@pytest.fixture
+def written(remote: Repository, tmp_path: Path):
+    """Writes a phase so many days after the first, each time as a new process."""
+    count = iter(range(1000))
+
+    def write(phase: str, day: float, key: Path | None = None, **settings) -> None:
+        branch = Branch(tmp_path / f"cache-{next(count)}", remote.url, REF, GitCredentials(), 20.0, key)
+        writer = RefWriter(branch, ("prod", "uid-1"), StatusSettings(**settings))
+        writer.write(Wanted("r1", 1_700_000_000 + day * DAY, {PHI: status(PHI, phase)}))
+
+    return write
+
+
+def test_history_begins_anew_after_its_days(written, remote: Repository):
+    for day, phase in enumerate(["Waiting", "Deploying", "Ready"]):
+        written(phase, float(day * 20))
+    assert len(commits(remote)) == 1
+    assert phases(remote) == {"ai/phi": "Ready"}
+    written("Failed", 50.0)
+    assert len(commits(remote)) == 2
+
+
+@pytest.mark.parametrize("days", [None, 60.0])
+def test_history_is_kept_as_long_as_the_settings_say(days, written, remote: Repository):
+    for day, phase in enumerate(["Waiting", "Deploying", "Ready"]):
+        written(phase, float(day * 20), history_days=days)
+    assert len(commits(remote)) == 3
+
+
+def test_a_server_that_will_not_have_history_cut_still_learns_the_news(written, remote: Repository):
+    ancestor = 'git merge-base --is-ancestor "$2" "$3" || exit 1'
+    remote.install_hook("update", f'case "$2" in 000000*) exit 0;; esac\n{ancestor}')
+    written("Waiting", 0.0)
+    written("Ready", 40.0)
+    assert (len(commits(remote)), phases(remote)) == (2, {"ai/phi": "Ready"})
+
+
+def test_commits_are_signed_where_a_key_is_given(written, remote: Repository, ada: SshSigner, tmp_path: Path):
+    allowed = tmp_path / "allowed"
+    allowed.write_text(ada.line)
+    ada.key.chmod(0o644)  # as a mounted Secret may be
+    written("Waiting", 0.0, ada.key)
+    written("Ready", 1.0, ada.key)
+    config = ("-c", f"gpg.ssh.allowedSignersFile={allowed}", "-c", "gpg.format=ssh")
+    for sha in commits(remote):
+        run_git("-C", str(remote.path), *config, "verify-commit", sha)
+
+
+def test_a_key_that_cannot_sign_is_named(written, tmp_path: Path):
+    key = tmp_path / "key"
+    key.write_text("no key")
+    with pytest.raises(NotPermitted, match="signingKeyFile .*key cannot be used"):
+        written("Ready", 0.0, key)

@@ -151,6 +151,10 @@ class StatusSettings(Part):
     """At most one commit in this time; failures and final states are written at once."""
     author_name: str = "reconciler"
     author_email: str = "reconciler@localhost"
+    signing_key_file: Path | None = None
+    """A private SSH key without a passphrase; status commits are signed with it, by `ssh-keygen`."""
+    history_days: Annotated[float, Field(ge=1)] | None = 30.0
+    """Age of the ref's first commit at which history begins anew; null: it is kept for ever."""
 
 
 class SimulatedProvisioner(Part):

@@ -43,6 +43,18 @@ def doubt(signature: Signature | None, signers: Signers) -> str | None:
     return None if good else "is signed by nobody who is allowed to, or was changed afterwards"
 
 
+def signed(content: bytes, key: Path) -> str:
+    """An SSH signature as Git makes it. Raises NotPermitted where the key cannot be used."""
+    with tempfile.TemporaryDirectory(prefix="reconciler-ssh-") as folder:
+        private = _private(Path(folder) / "key", _content(key))
+        command = ("ssh-keygen", "-q", "-Y", "sign", "-n", "git", "-f", str(private))
+        found = _run(folder, *command, said=content)
+        if found.returncode != 0:
+            why = found.stderr.decode(errors="replace").strip().replace(str(private), str(key))
+            raise NotPermitted(f"signingKeyFile {key} cannot be used: {why}")
+        return found.stdout.decode()
+
+
 def _ssh_vouches(signature: Signature, allowed: Path) -> bool:
     """As Git does it: each principal whose key it may be is tried, as of the commit's time."""
     at = time.strftime("%Y%m%d%H%M%S", time.gmtime(signature.time))

@@ -13,6 +13,7 @@ from pygit2.enums import SortMode
 from ..model.settings import GitCredentials
 from .errors import LeaseLost, PushRejected
 from .remote import Remote, full_ref, local_path
+from .signatures import signed
 from .store import open_store, tip_of
 from .trees import files, subtree, written
 
@@ -20,8 +21,17 @@ from .trees import files, subtree, written
 class Branch:
     """One ref that we write, in one repository."""
 
-    def __init__(self, cache: Path, url: str, ref: str, credentials: GitCredentials, timeout: float) -> None:
+    def __init__(  # noqa: PLR0913
+        self,
+        cache: Path,
+        url: str,
+        ref: str,
+        credentials: GitCredentials,
+        timeout: float,
+        signing_key: Path | None = None,
+    ) -> None:
         self.ref = full_ref(ref)
+        self._signing_key = signing_key
         self._local = local_path(url)
         self._remote = Remote(url, credentials, timeout)
         self._store = open_store(cache, url, ref, credentials, timeout)
@@ -86,7 +96,11 @@ class Branch:
                 return parent
             who = pygit2.Signature(*author, int(when), 0)
             parents = [parent] if parent is not None else []
-            return str(repo.create_commit(None, who, who, message, tree, parents))
+            if self._signing_key is None:
+                return str(repo.create_commit(None, who, who, message, tree, parents))
+            content = repo.create_commit_string(who, who, message, tree, parents)
+            signature = signed(content.encode(), self._signing_key)
+            return str(repo.create_commit_with_signature(content, signature, "gpgsig"))
 
     def push(self, sha: str, expected: str | None) -> None:
         """Moves the ref from `expected` (None: it does not exist) to `sha`.

@@ -126,12 +126,15 @@ def line_of(found: Document) -> Line:
     )
 
 
-def index(cluster: tuple[str, str], settled: Iterable[str], lines: Mapping[str, Line]) -> Document:
-    """`cluster` is its name and id. `revision` is the newest that is settled."""
+def index(
+    cluster: tuple[str, str], settled: Iterable[str], lines: Mapping[str, Line], since: float
+) -> Document:
+    """`cluster` is its name and id. `revision` is the newest that is settled, `since` when history begins."""
     through = list(settled)
     return {
         "cluster": cluster[0],
         "clusterId": cluster[1],
+        "since": timestamp(since),
         "revision": through[0] if through else "",
         "settled": through,
         "counts": counts(lines),

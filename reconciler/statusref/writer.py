@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from ..errors import InvalidSpec
 from ..model.names import WorkspaceId
 from ..model.settings import StatusSettings
 from ..model.status import WorkspaceStatus
+from ..repo.errors import PushRejected
 from ..repo.writer import Branch
 from . import documents
 from .documents import (
@@ -62,6 +64,8 @@ class _Tip:
     files: dict[str, bytes] = field(default_factory=dict)
     lines: dict[str, Line] = field(default_factory=dict)
     settled: tuple[str, ...] = ()
+    since: float = 0.0
+    """When its history begins; 0 where that is not known."""
 
 
 class RefWriter:
@@ -72,6 +76,7 @@ class RefWriter:
         self._cluster = cluster
         self._author = (settings.author_name, settings.author_email)
         self._tip: _Tip | None = None
+        self._history = (settings.history_days or float("inf")) * 86400
 
     def write(self, wanted: Wanted) -> Result:
         """Raises LeaseLost, PushRejected, ForeignStatusRef and what `Branch` raises."""
@@ -92,35 +97,53 @@ class RefWriter:
             if after.files.get(path) is not tip.files.get(path)
         }
         name = self._cluster[0]
-        found = documents.index(self._cluster, after.settled, after.lines)
+        begins_anew = tip.sha is None or not tip.since or wanted.when - tip.since > self._history
+        after.since = wanted.when if begins_anew else tip.since
+        found = documents.index(self._cluster, after.settled, after.lines, after.since)
         files[INDEX] = encoded(found)
         files[SUMMARY] = summary(name, found["revision"], after.lines).encode()
         text = message(name, wanted.revision, tip.lines, after.lines, news)
-        sha = self._branch.commit(tip.sha, tip.sha, files, text, self._author, wanted.when)
-        if sha != tip.sha:
-            self._branch.push(sha, tip.sha)
-        after.sha = sha
+        after.sha = self._committed(tip, files, text, wanted.when, anew=begins_anew and bool(tip.since))
         return after
+
+    def _committed(
+        self, tip: _Tip, files: dict[str, bytes | None], text: str, when: float, *, anew: bool
+    ) -> str:
+        """With a root in place of older history, unless the server will not have history cut."""
+        parents = [None, tip.sha] if anew else [tip.sha]
+        for parent in parents:
+            sha = self._branch.commit(parent, tip.sha, files, text, self._author, when)
+            try:
+                if sha != tip.sha:
+                    self._branch.push(sha, tip.sha)
+            except PushRejected:
+                if parent == parents[-1]:
+                    raise
+                continue
+            return sha
+        raise AssertionError("unreachable: the last parent returns or raises")
 
     def _read(self) -> _Tip:
         sha = self._branch.fetch()
         if sha is None:
             return _Tip()
-        settled = self._checked_index(sha)
+        found = self._checked_index(sha)
+        settled = found.get("settled")
         files = self._branch.contents(sha, FOLDER)
         lines = {
-            f"{found.get('namespace')}/{found.get('name')}": line_of(found)
+            f"{each.get('namespace')}/{each.get('name')}": line_of(each)
             for content in files.values()
-            if (found := decoded(content)) is not None
+            if (each := decoded(content)) is not None
         }
-        return _Tip(sha, files, lines, settled)
+        through = tuple(map(str, settled)) if isinstance(settled, list) else ()
+        return _Tip(sha, files, lines, through, _seconds(found.get("since")))
 
-    def _checked_index(self, sha: str) -> tuple[str, ...]:
-        """The settled revisions it names. Raises ForeignStatusRef where the ref is not ours."""
+    def _checked_index(self, sha: str) -> documents.Document:
+        """Empty where there is none yet. Raises ForeignStatusRef where the ref is not ours."""
         found = decoded(self._branch.read(sha, INDEX))
         if found is None:
             if not self._branch.list(sha):
-                return ()
+                return {}
             raise ForeignStatusRef(
                 f"{self._branch.ref} holds files but no {INDEX}: it was not made by a reconciler. "
                 "Set status.ref to a ref of its own"
@@ -131,8 +154,15 @@ class RefWriter:
                 f"{found.get('clusterId')}, not to this one ({self._cluster[1]}). Give each cluster a name "
                 "or a status.ref of its own; delete the ref where that cluster was rebuilt"
             )
-        settled = found.get("settled")
-        return tuple(map(str, settled)) if isinstance(settled, list) else ()
+        return found
+
+
+def _seconds(stamp: object) -> float:
+    """0 for what is no time; then history begins to be counted now, and is not cut."""
+    try:
+        return datetime.fromisoformat(str(stamp)).timestamp()
+    except ValueError:
+        return 0.0
 
 
 _Changes = dict[str, tuple[str, bytes | None, Line | None]]
@@ -172,7 +202,7 @@ def _overlaid(tip: _Tip, changes: _Changes, settled: tuple[str, ...]) -> _Tip:
             lines.pop(id, None)
         else:
             files[path], lines[id] = content, line
-    return _Tip(None, files, lines, settled)
+    return _Tip(None, files, lines, settled, tip.since)
 
 
 def _joined(newer: tuple[str, ...], older: tuple[str, ...]) -> tuple[str, ...]:
