@@ -12,9 +12,11 @@ from ..model.declared import Declarations
 from ..planning import render
 from ..planning.comment import markdown
 from ..planning.proposal import Proposal, document
+from ..planning.verdict import Teller
 from . import live, offline, specs
 from .options import Namespace, OptionalSettings, Verbose, settings_of
 from .output import FAILED, complain, say, say_json
+from .posting import Post, post
 
 CHANGES = 2
 """Exit status when something would be done, or is held back."""
@@ -32,6 +34,7 @@ def plan(
     namespace: Namespace = None,
     without_cluster: Annotated[bool, typer.Option("--offline", help="Plan for an empty cluster.")] = False,
     output: Style = "text",
+    sha: Post = None,
     verbose: Verbose = False,
 ) -> None:
     """Show what would be created, changed and deleted, and what is held back and why.
@@ -48,7 +51,12 @@ def plan(
     else:
         proposal = asyncio.run(live.planned(declarations, settings))
     _say(proposal, settings, output)
-    if problems := specs.problems_of(proposal.desired):
+    problems = specs.problems_of(proposal.desired)
+    if sha is not None:
+        teller = Teller(settings.cluster if settings else "")
+        validity = teller.validity(proposal.desired, problems, proposal.desired.workspaces)
+        post(settings, sha, teller.planned(validity, proposal, offline.catalogues(settings)).plan)
+    if problems:
         for problem in problems:
             complain(str(problem))
         raise typer.Exit(FAILED)

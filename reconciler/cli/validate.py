@@ -14,9 +14,11 @@ from ..model.declared import Declarations
 from ..model.workspace import Problem
 from ..model.world import Desired
 from ..planning.resolve import resolve
+from ..planning.verdict import Teller
 from . import offline, specs
 from .options import Arguments, Namespace, OptionalSettings, Verbose, settings_of
 from .output import FAILED, counted, say, say_json
+from .posting import Post, post
 from .sarif import sarif
 from .version import installed
 
@@ -32,6 +34,7 @@ def validate(
     namespace: Namespace = None,
     output: Style = "text",
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,
+    sha: Post = None,
     verbose: Verbose = False,
 ) -> None:
     """Check specs exactly as the daemon does: shape, rules, presets, machine sizes, references.
@@ -41,7 +44,8 @@ def validate(
     Exit status: 0 all is well (warnings are printed), 1 there are problems or a path cannot be read.
     """
     with _nothing_collected():
-        found, desired = _read(paths, namespace, settings_of(settings_file))
+        settings = settings_of(settings_file)
+        found, desired = _read(paths, namespace, settings)
     problems = sorted([*specs.problems_of(desired), *_refused(desired)], key=lambda p: (p.path, p.line))
     match output:
         case "sarif":
@@ -52,6 +56,9 @@ def validate(
             _say_annotations(desired, problems)
         case "text":
             _say_text(found, desired, problems)
+    if sha is not None:
+        check = Teller(settings.cluster if settings else "").validity(desired, problems, desired.workspaces)
+        post(settings, sha, check)
     if problems or (strict and any(True for _ in warnings_of(desired))):
         raise typer.Exit(FAILED)
 
