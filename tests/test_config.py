@@ -75,8 +75,8 @@ WRONG = {
         ":7: source.credentials: tokenFile and sshKeyFile are 2 ways to log in; keep one of them",
     ),
     "an App without its key": (
-        ("  ref: main", "  ref: main\n  credentials: {githubApp: {appId: 1, installationId: 2}}"),
-        "source.credentials.githubApp.appKeyFile: this field is required",
+        ("  ref: main", "  ref: main\n  credentials: {githubApp: {id: 1, installationId: 2}}"),
+        "source.credentials.githubApp.keyFile: this field is required",
     ),
     "a proxy with a password": (
         ("  ref: main", "  ref: main\n  credentials: {proxy: 'http://me:pw@proxy:3128'}"),

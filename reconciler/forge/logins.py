@@ -41,7 +41,7 @@ class AppKey:
     async def headers(self) -> Mapping[str, str]:
         """Dated a minute back, since GitHub takes none from the future."""
         key, now = secret(self._app.key_file, "forge.app.keyFile"), int(time.time())
-        claims = {"iat": now - 60, "exp": now + 540, "iss": self._app.id}
+        claims = {"iat": now - 60, "exp": now + 540, "iss": str(self._app.id)}
         try:
             token = jwt.encode(claims, key, algorithm="RS256")
         except (jwt.PyJWTError, ValueError, TypeError):

@@ -28,15 +28,21 @@ class Part(BaseModel):
     )
 
 
-class GithubApp(Part):
+class GitHubApp(Part):
     """A GitHub App's installation, whose short-lived tokens log in."""
 
-    app_id: str | int
-    """The App's id, or its client id."""
-    installation_id: int
-    app_key_file: Path
-    """The App's private key, as PEM."""
-    app_url: str = Field(default="https://api.github.com", pattern=r"^https?://[^@/]+(/[^@]*)?$")
+    id: str | int
+    """App id or client id."""
+    installation_id: str | int
+    """Its installation in the organization."""
+    key_file: Path
+    """Its private key, as PEM."""
+
+
+class GitHubAppForGit(GitHubApp):
+    """The same, with where it is."""
+
+    url: str = Field(default="https://api.github.com", pattern=r"^https?://[^@/]+(/[^@]*)?$")
     """The API; that of an Enterprise Server is `https://<host>/api/v3`."""
 
 
@@ -56,7 +62,7 @@ class GitCredentials(Part):
     """A password or access token, sent as HTTP basic authentication."""
     bearer_token_file: Path | None = None
     """A token sent as `Authorization: Bearer`, for http and https."""
-    github_app: GithubApp | None = None
+    github_app: GitHubAppForGit | None = None
     """A token of this installation is sent as HTTP basic authentication, and renewed in time."""
     ssh_key_file: Path | None = None
     """A private key; `knownHostsFile` is then required."""
@@ -191,17 +197,6 @@ class PriceSettings(Part):
     """Share taken off, by quota family or instance type."""
     reserved: dict[str, Annotated[int, Field(ge=0)]] = {}
     """Nodes by instance type that are paid for already and cost nothing more."""
-
-
-class GitHubApp(Part):
-    """An App instead of a token; only an App can remark on lines (check runs)."""
-
-    id: str
-    """App id or client id."""
-    installation_id: str
-    """Its installation in the organization."""
-    key_file: Path
-    """Its private key, as PEM."""
 
 
 class ForgeSettings(Part):

@@ -16,7 +16,7 @@ import pygit2
 from pygit2.enums import ConfigLevel, CredentialType
 
 from ..errors import NotPermitted
-from ..model.settings import GitCredentials, GithubApp
+from ..model.settings import GitCredentials, GitHubAppForGit
 from ..telemetry import register_secret
 from . import github_app
 
@@ -108,7 +108,7 @@ def _trust_authority(path: Path) -> None:
         raise NotPermitted(f"caFile {path} cannot be used: {error}") from None
 
 
-def _installation(credentials: GitCredentials, app: GithubApp) -> github_app.InstallationToken:
+def _installation(credentials: GitCredentials, app: GitHubAppForGit) -> github_app.InstallationToken:
     return github_app.installation_token(app, credentials.ca_file, credentials.proxy)
 
 

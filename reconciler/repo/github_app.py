@@ -15,7 +15,7 @@ import httpx
 import jwt
 
 from ..errors import NotPermitted, ReconcilerError, Unavailable
-from ..model.settings import GithubApp
+from ..model.settings import GitHubAppForGit
 from ..telemetry import register_secret
 
 USERNAME = "x-access-token"
@@ -31,18 +31,10 @@ _TIMEOUT_SECONDS = 10.0
 class InstallationToken:
     """One installation's token, kept until it nears its end; blocking, and safe for several threads."""
 
-    def __init__(  # noqa: PLR0913  # what it takes to reach and to convince GitHub
-        self,
-        url: str,
-        app_id: str | int,
-        installation_id: int,
-        key_file: Path,
-        ca_file: Path | None = None,
-        proxy: str | None = None,
-    ) -> None:
-        self._address = f"{url.rstrip('/')}/app/installations/{installation_id}/access_tokens"
-        self._app_id = str(app_id)
-        self._key_file = key_file
+    def __init__(self, app: GitHubAppForGit, ca_file: Path | None = None, proxy: str | None = None) -> None:
+        self._address = f"{app.url.rstrip('/')}/app/installations/{app.installation_id}/access_tokens"
+        self._app_id = str(app.id)
+        self._key_file = app.key_file
         self._ca_file = ca_file
         self._proxy = proxy
         self._token = ""
@@ -82,9 +74,9 @@ class InstallationToken:
         try:
             return jwt.encode(claims, self._key_file.read_bytes(), algorithm="RS256")
         except OSError as error:
-            raise NotPermitted(f"appKeyFile {self._key_file} cannot be read: {error.strerror}") from None
+            raise NotPermitted(f"keyFile {self._key_file} cannot be read: {error.strerror}") from None
         except (ValueError, TypeError, jwt.PyJWTError):
-            raise NotPermitted(f"appKeyFile {self._key_file} holds no RSA private key in PEM") from None
+            raise NotPermitted(f"keyFile {self._key_file} holds no RSA private key in PEM") from None
 
     def _trust(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
@@ -97,15 +89,13 @@ class InstallationToken:
 
     def _refusal(self, status: int) -> ReconcilerError:
         if status == httpx.codes.UNAUTHORIZED:
-            return NotPermitted(
-                f"{self._address}: the App is not known by this key; check appId and appKeyFile"
-            )
+            return NotPermitted(f"{self._address}: the App is not known by this key; check id and keyFile")
         if status in (httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND):
             return NotPermitted(f"{self._address}: no such installation of the App; check installationId")
         return Unavailable(f"{self._address}: GitHub answered {status}")
 
 
 @lru_cache(maxsize=32)
-def installation_token(app: GithubApp, ca_file: Path | None, proxy: str | None) -> InstallationToken:
+def installation_token(app: GitHubAppForGit, ca_file: Path | None, proxy: str | None) -> InstallationToken:
     """The one that all users of the same settings share."""
-    return InstallationToken(app.app_url, app.app_id, app.installation_id, app.app_key_file, ca_file, proxy)
+    return InstallationToken(app, ca_file, proxy)

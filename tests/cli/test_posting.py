@@ -7,6 +7,7 @@ from builders import workspace_yaml
 from reconciler.dev.forge.github import GitHubServer
 
 SHA, REPOSITORY, TOKEN = "a" * 40, "org/specs", "a-token-of-the-forge"
+PATHS = [{"include": "*.yaml", "namespace": "ai"}]
 GOOD = workspace_yaml("chat", selector={"apps": "chat"})
 
 
@@ -26,10 +27,7 @@ def config(forge, tmp_path):
         "cluster": "prod",
         "engine": "native",
         "mode": "full",
-        "source": {
-            "url": "https://git.example.com/x.git",
-            "paths": [{"include": "*.yaml", "namespace": "ai"}],
-        },
+        "source": {"url": "https://git.example.com/x.git", "paths": PATHS},
         "provisioner": {"driver": "simulated", "url": "http://127.0.0.1:1"},
         "forge": login | {"tokenFile": str(tmp_path / "token")},
     }

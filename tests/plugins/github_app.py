@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from reconciler.model.settings import GithubApp
+from reconciler.model.settings import GitHubAppForGit
 
 APP, INSTALLATION = "4711", 99
 
@@ -46,10 +46,8 @@ class GithubApps(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def settings(self, installation: int = INSTALLATION) -> GithubApp:
-        return GithubApp(
-            app_id=APP, installation_id=installation, app_key_file=self.key_file, app_url=self.url
-        )
+    def settings(self, installation: int = INSTALLATION) -> GitHubAppForGit:
+        return GitHubAppForGit(id=APP, installation_id=installation, key_file=self.key_file, url=self.url)
 
     def answer(self, path: str, given: str) -> tuple[int, dict[str, str]]:
         if self.status is not None:

@@ -173,7 +173,7 @@ def test_a_token_that_was_revoked_is_not_tried_again(
 
 @pytest.fixture
 def installation(github_apps: GithubApps) -> InstallationToken:
-    return InstallationToken(github_apps.url, "4711", 99, github_apps.key_file)
+    return InstallationToken(github_apps.settings())
 
 
 def test_a_token_is_kept_until_five_minutes_before_its_end(
@@ -205,7 +205,7 @@ def test_a_key_that_is_renewed_counts_at_once(installation: InstallationToken, g
 
 
 REFUSALS = {
-    "another App's key": (401, NotPermitted, "appKeyFile"),
+    "another App's key": (401, NotPermitted, "keyFile"),
     "an installation that is gone": (404, NotPermitted, "installationId"),
     "a suspended installation": (403, NotPermitted, "installationId"),
     "a bad day": (502, Unavailable, "502"),
@@ -229,7 +229,7 @@ def test_a_key_file_that_holds_no_key_is_named(
     github_apps.key_file.unlink()
     if content is not None:
         github_apps.key_file.write_text(content)
-    with pytest.raises(NotPermitted, match="appKeyFile"):
+    with pytest.raises(NotPermitted, match="keyFile"):
         installation.get()
 
 
