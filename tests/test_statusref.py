@@ -484,5 +484,5 @@ def test_commits_are_signed_where_a_key_is_given(written, remote: Repository, ad
 def test_a_key_that_cannot_sign_is_named(written, tmp_path: Path):
     key = tmp_path / "key"
     key.write_text("no key")
-    with pytest.raises(NotPermitted, match="signingKeyFile .*key cannot be used"):
+    with pytest.raises(NotPermitted, match=r"signingKeyFile .*key cannot be used"):
         written("Ready", 0.0, key)

@@ -20,6 +20,8 @@ from ..planning.verdict import Teller
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 30.0
+CALM_SECONDS = 30.0
+"""Pause between descriptions of one state: a thousand workspaces become ready one by one."""
 Statuses = Mapping[WorkspaceId, WorkspaceStatus]
 
 
@@ -35,8 +37,13 @@ class Commit:
     """Files of it that cannot be read, nor be told whose they are; empty where there are none."""
     since: float
     told: dict[str, Check] = field(default_factory=dict)
+    told_at: dict[str, float] = field(default_factory=dict)
     over: bool = False
-    """Nothing more will be told of it."""
+    """Nothing of it is waited for any more, though a late approval may still change what is so."""
+    resumed: bool = False
+    """It was the newest when this process began: an earlier one may have told of it."""
+    closed: bool = False
+    """An earlier process told of it to its end."""
 
 
 class RolloutChecks:
@@ -57,11 +64,10 @@ class RolloutChecks:
         nameless = sorted(file.path for file in desired.broken.values() if file.identities is None)
         unreadable = f"cannot be read: {', '.join(nameless[:3])}" if nameless else ""
         if not any(commit.sha == desired.revision for commit in self._commits):
-            self._commits.append(
-                Commit(
-                    desired.revision, frozenset(changed), frozenset(declared), unreadable, time.monotonic()
-                )
-            )
+            now, kept = time.monotonic(), frozenset(declared)
+            commit = Commit(desired.revision, frozenset(changed), kept, unreadable, now)
+            commit.resumed = not self._commits
+            self._commits.append(commit)
             self._wake.set()
 
     @property
@@ -97,14 +103,26 @@ class RolloutChecks:
 
     async def _tell_all(self) -> None:
         for commit in self._commits:
+            if commit.resumed:
+                await self._resume(commit)
             checks = self._checks(commit) if commit is self.newest else self._overtaken(commit, self.newest)
             for check in checks:
-                if commit.told.get(check.context) != check:
+                if is_news(check, commit):
                     await self._forge.post(commit.sha, check)
                     commit.told[check.context] = check
+                    commit.told_at[check.context] = time.monotonic()
         self._commits = self._commits[-1:]
 
+    async def _resume(self, commit: Commit) -> None:
+        """What was told to its end is not begun again because of a restart."""
+        known = await self._forge.posted(commit.sha)
+        told = [known.get(self._teller.check(stage, "pending", "").context) for stage in _WORDS]
+        commit.closed = commit.over = all(check is not None and check.state == "success" for check in told)
+        commit.resumed = False
+
     def _checks(self, commit: Commit) -> tuple[Check, ...]:
+        if commit.closed:
+            return ()
         apply, ready = (progress(commit, stage, self._statuses) for stage in ("apply", "ready"))
         if ready[0] == "pending" and time.monotonic() - commit.since >= self._deadline:
             ready = ("failure", f"after {self._deadline / 3600:g} h, {ready[1]}")
@@ -117,6 +135,15 @@ class RolloutChecks:
             if check.state == "pending":
                 stage = check.context.rpartition("/")[2]
                 yield self._teller.check(stage, "neutral", f"superseded by {by.sha[:12]}")
+
+
+def is_news(check: Check, commit: Commit) -> bool:
+    """Another state at once; another count now and then, for forges take only so many."""
+    before = commit.told.get(check.context)
+    if before is None or before.state != check.state:
+        return True
+    rests = time.monotonic() - commit.told_at.get(check.context, 0.0) < CALM_SECONDS
+    return before != check and not (check.state == "pending" and rests)
 
 
 def progress(commit: Commit, stage: str, statuses: Statuses) -> tuple[CheckState, str]:

@@ -262,6 +262,9 @@ async def test_a_newer_commit_closes_what_is_still_open_of_an_older(reviewed, fo
 async def test_a_restart_tells_nothing_twice(reviewed, forge):
     """On the development server alone: nothing of it depends on the server."""
     bed = reviewed
+    sha = bed._git("rev-parse", "HEAD").strip()
+    await told(bed, forge, sha, apply="success", ready="success")
+    before = len(forge.statuses[sha])
     head = propose(bed, forge, 1, {"new.yaml": inference("new")})
     await told(bed, forge, head, validate="success", plan="success")
     await bed.until(lambda: comments(forge, 1, 1), "the comment")
@@ -276,6 +279,7 @@ async def test_a_restart_tells_nothing_twice(reviewed, forge):
     assert history(forge, head, PLAN) == ["pending", "success"]
     assert history(forge, head, VALIDATE) == ["pending", "success"]
     assert len(forge.pulls[1].comments) == 1
+    assert len(forge.statuses[sha]) == before, "what was told to its end is not begun again"
 
 
 @pytest.mark.parametrize("how", ["label", "review"])

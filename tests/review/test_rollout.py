@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 from builders import desired, workspace_yaml, ws
 
+from reconciler.model.review import Check
 from reconciler.model.status import WorkspaceStatus
 from reconciler.model.world import BrokenFile
-from reconciler.review.rollout import Commit, RolloutChecks, progress
+from reconciler.review.rollout import Commit, RolloutChecks, is_news, progress
 
 SHA = "1" * 40
 CHAT, OTHER = ws("chat"), ws("other")
@@ -93,3 +94,17 @@ def test_a_commit_with_an_unreadable_file_is_known_as_such():
     found = desired(workspace_yaml("chat"))
     checks.begin(replace(found, broken={"x.yaml": BrokenFile("x.yaml", (), None)}), frozenset({CHAT}))
     assert progress(checks.newest, "apply", {})[1] == "cannot be read: x.yaml"
+
+
+def test_a_thousand_workspaces_are_not_told_of_one_by_one():
+    """GitHub takes a thousand statuses for a commit and context, and no more."""
+    telling = commit(*(ws(f"w{n}") for n in range(1000)))
+    told = 0
+    for done in range(1001):
+        statuses = {ws(f"w{n}"): status("Ready", id=ws(f"w{n}")) for n in range(done)}
+        check = Check("reconciler/prod/ready", *progress(telling, "ready", statuses), "")
+        if is_news(check, telling):
+            telling.told[check.context], telling.told_at[check.context] = check, time.monotonic()
+            told += 1
+    assert told == 2
+    assert telling.told["reconciler/prod/ready"].description == "1000 of 1000 ready"
