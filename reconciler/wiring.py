@@ -217,21 +217,19 @@ class _Parts:
             return []
         forge = connect(settings.forge)
         self.open.push_async_callback(forge.close)
-
-        def leads() -> bool:
-            return world.may_write or settings.mode == "observe"
-
         requests = Requests(source, _mirror(settings, "requests"))
         answers = Answers(
             requests, Outlook(daemon), self.catalogues, settings.cluster, settings.review.on_unknown
         )
-        review = self.review = Review(
-            forge, answers, settings.source.branch, settings.review.poll_seconds, leads
-        )
-        rollout = RolloutChecks(forge, settings.cluster, settings.review.ready_seconds, leads)
-        approvals = Approvals(
-            forge, settings.cluster, world.ledger.held_since, daemon.acknowledge, settings.review
-        )
+        branch, poll = settings.source.branch, settings.review.poll_seconds
+        review = self.review = Review(forge, answers, branch, poll, lambda: world.tells)
+        ready = settings.review.ready_seconds
+        rollout = RolloutChecks(forge, settings.cluster, ready, lambda: world.tells)
+
+        def held() -> dict[str, str]:
+            return world.ledger.held_since() if world.may_write else {}
+
+        approvals = Approvals(forge, settings.cluster, held, daemon.acknowledge, settings.review)
 
         def on_revision(desired: Desired, changed: frozenset[WorkspaceId]) -> None:
             rollout.begin(desired, changed)
@@ -296,6 +294,7 @@ class _Parts:
             await _patiently(world.ledger.load)  # another process may have written it since
             await _patiently(world.conditions.lead)
             world.may_write = leadership.held
+            world.led = world.led or world.may_write
             telemetry.leads(world.may_write)
             self.wakeups.mark_all()
             asked.look()

@@ -59,6 +59,15 @@ class World:
     conditions: Conditions = field(default_factory=Conditions)
     may_write: bool = False
     """Whether this process holds the lease."""
+    led: bool = False
+    """Whether it held it once: where the cluster cannot be asked, it still tells what it can."""
+
+    @property
+    def tells(self) -> bool:
+        """Whether this process speaks for the cluster. Without cluster writes every one does."""
+        apart = self.led and "cluster" in self.view.unseen
+        return self.may_write or apart or self.policy.mode == "observe"
+
     statuses: Statuses = field(default_factory=dict)
 
 

@@ -204,6 +204,17 @@ async def test_a_request_is_planned_anew_when_the_branch_or_the_cluster_moves(re
     await bed.until(nothing_left, "the plan to come out empty once the branch has it")
 
 
+@pytest.mark.dev_only
+async def test_without_the_cluster_specs_are_validated_all_the_same(reviewed, forge):
+    """On the development server alone: the way to it is what is cut."""
+    bed = reviewed
+    await bed.api.stop()
+    head = propose(bed, forge, 1, {"new.yaml": inference("new")})
+    said = await told(bed, forge, head, validate="success", plan="failure")
+    assert said["validate"].startswith("workspaces: 1 changed, valid")
+    assert said["plan"] == "not planned: cluster cannot be read"
+
+
 async def test_a_webhook_is_why_nothing_waits_for_a_poll(bed, forge):
     """Requests and pushes are learnt of at once, though the daemon looks by itself only once an hour."""
     (bed.root / "token").write_text(TOKEN)
