@@ -74,6 +74,10 @@ WRONG = {
         ("  ref: main", "  ref: main\n  credentials: {tokenFile: /t, sshKeyFile: /k}"),
         ":7: source.credentials: tokenFile and sshKeyFile are 2 ways to log in; keep one of them",
     ),
+    "a signature policy without signers": (
+        ("  ref: main", "  ref: main\n  signatures: [{paths: ['prod/**']}]"),
+        ":7: source.signatures[0]: nobody is allowed to sign; set allowedSignersFile or keyringFile",
+    ),
     "an App without its key": (
         ("  ref: main", "  ref: main\n  credentials: {githubApp: {id: 1, installationId: 2}}"),
         "source.credentials.githubApp.keyFile: this field is required",

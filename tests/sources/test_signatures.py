@@ -1,9 +1,9 @@
 """Files that only signed commits may change, signed by real programs."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from builders import context, everything, observed, policy, wanted, workspace_yaml
 from plugins.git import Repository
 from plugins.signers import GpgSigner, SshSigner, sign_nothing
 
@@ -11,10 +11,14 @@ from reconciler.dev.gitserver import git_program
 from reconciler.errors import NotPermitted
 from reconciler.model.declared import Declarations, ParsedFile
 from reconciler.model.names import WorkspaceId
+from reconciler.model.plan import Applied
 from reconciler.model.settings import GitCredentials, PathEntry, SignaturePolicy
+from reconciler.planning.diff import make_plan
+from reconciler.planning.resolve import resolve
+from reconciler.planning.status import assess
 from reconciler.repo.mirror import Mirror
-from reconciler.sources.git import GitSource
-from reconciler.sources.specs import blob_id
+from reconciler.sources.git import GitSource, Parse
+from reconciler.sources.specs import blob_id, parse
 
 PATHS = (PathEntry(include="**/*.yaml", namespace="ai"),)
 PROD = "prod/a.yaml"
@@ -40,12 +44,12 @@ class World:
         self.keyring.write_bytes(b"")
         self.since: str | None = None
 
-    def daemon(self, paths: Sequence[str] = ("prod/**",), cache: str = "cache") -> GitSource:
+    def daemon(self, cache: str = "cache", parse: Parse = named) -> GitSource:
         policy = SignaturePolicy(
-            paths=tuple(paths), allowed_signers_file=self.allowed, keyring_file=self.keyring, since=self.since
+            paths=("prod/**",), allowed_signers_file=self.allowed, keyring_file=self.keyring, since=self.since
         )
         mirror = Mirror(self.folder / cache, self.url, "main", GitCredentials(), 20)
-        return GitSource(mirror, PATHS, named, 15.0, (policy,))
+        return GitSource(mirror, PATHS, parse, 15.0, (policy,))
 
     def signed(self, who: SshSigner | GpgSigner, files: dict[str, str | None]) -> str:
         who.sign_in(self.remote)
@@ -331,3 +335,31 @@ async def test_without_the_program_nothing_is_taken(
     monkeypatch.setenv("PATH", str(programs))
     with pytest.raises(NotPermitted, match="ssh-keygen"):
         await world.daemon().refresh()
+
+
+REFUSED = {
+    "changed": {"prod/chat.yaml": workspace_yaml("chat", count=2)},
+    "deleted": {"prod/chat.yaml": None},
+    "moved out of the guarded folder": {
+        "prod/chat.yaml": None,
+        "dev/chat.yaml": workspace_yaml("chat", count=2),
+    },
+    "spoilt": {"prod/chat.yaml": "a: [1"},
+}
+
+
+@pytest.mark.parametrize("files", REFUSED.values(), ids=REFUSED)
+async def test_what_runs_stays_as_it_was_when_its_file_is_without_a_signature(
+    files: dict[str, str | None], world: World, ada: SshSigner
+):
+    running = wanted(workspace_yaml("chat"))
+    seen = observed(everything(running))
+    world.signed(ada, {"prod/chat.yaml": workspace_yaml("chat"), "prod/x.yaml": workspace_yaml("x")})
+    world.unsigned(files)
+    found = resolve(await world.daemon(parse=parse).refresh(), context())
+    plan = make_plan(found, seen, policy())
+    assert [step for step in plan.steps if step.workspace == running.id] == []
+    assert {hold.reason for hold in plan.holds if hold.workspace == running.id} >= {"Unsigned"}
+    status = assess(found, seen, plan, Applied(), {})[running.id]
+    assert (status.phase, status.reason) == ("Invalid", "Unsigned")
+    assert "prod/chat.yaml: document: commit " in status.message
