@@ -18,6 +18,9 @@ class ConnectProxy(ThreadingHTTPServer):
         """Each tunnel's end, and the headers that asked for it."""
         self.refuses = False
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is its own business."""
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
