@@ -261,7 +261,8 @@ def nodes_of(fleet: Fleet) -> Counter[str]:
     """Of all workspaces, by instance type."""
     found: Counter[str] = Counter()
     for line in fleet.values():
-        found.update(line.nodes)
+        for instance_type, count in line.nodes.items():
+            found[instance_type] += count
     return found
 
 
