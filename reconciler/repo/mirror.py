@@ -106,7 +106,7 @@ class Mirror:
                 self._store.also([ref], depth)
             with self._store.objects() as repo:
                 if head not in repo:
-                    return Merge(why=f"its commit {head[:7]} is not at {ref} any more")
+                    return Merge(why=f"its commit {head[:7]} could not be fetched from {ref}")
                 ancestor = repo.merge_base(base, head)
                 if ancestor is not None:
                     return merge(repo, str(ancestor), base, head, list(_outermost(within)))

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 import structlog
@@ -81,12 +81,13 @@ class RolloutChecks:
     async def run(self) -> None:
         """Runs until cancelled."""
         while True:
+            self._wake.clear()
+            pause = await self._told_or_pause()
             try:
-                async with asyncio.timeout(await self._told_or_pause()):
+                async with asyncio.timeout(pause):
                     await self._wake.wait()
             except TimeoutError:
                 pass
-            self._wake.clear()
 
     async def _told_or_pause(self) -> float | None:
         """Seconds after which to look though nothing may wake us: a deadline, or another try."""
@@ -102,16 +103,23 @@ class RolloutChecks:
         return max(0.1, min(left)) if left else None
 
     async def _tell_all(self) -> None:
-        for commit in self._commits:
-            if commit.resumed:
-                await self._resume(commit)
-            checks = self._checks(commit) if commit is self.newest else self._overtaken(commit, self.newest)
-            for check in checks:
-                if is_news(check, commit):
-                    await self._forge.post(commit.sha, check)
-                    commit.told[check.context] = check
-                    commit.told_at[check.context] = time.monotonic()
-        self._commits = self._commits[-1:]
+        """A commit that comes meanwhile is told of, and closes others, the next time."""
+        if not self._commits:
+            return
+        *older, newest = self._commits
+        for commit in older:
+            await self._post(commit, tuple(self._overtaken(commit, newest)))
+            self._commits.remove(commit)
+        if newest.resumed:
+            await self._resume(newest)
+        await self._post(newest, self._checks(newest))
+
+    async def _post(self, commit: Commit, checks: Iterable[Check]) -> None:
+        for check in checks:
+            if is_news(check, commit):
+                await self._forge.post(commit.sha, check)
+                commit.told[check.context] = check
+                commit.told_at[check.context] = time.monotonic()
 
     async def _resume(self, commit: Commit) -> None:
         """What was told to its end is not begun again because of a restart."""

@@ -129,7 +129,7 @@ def test_a_head_that_was_pushed_away_harms_nothing(mirror: Mirror, remote: Repos
     first = remote.commit({"a": "1"})
     proposed(remote, {"a": "2"})
     _, why = merged(mirror, "1" * 40)
-    assert "is not at refs/pull/7/head any more" in why
+    assert "could not be fetched from refs/pull/7/head" in why
     assert (mirror.rebuilds, mirror.fetch()) == (0, first)
 
 

@@ -1,5 +1,6 @@
 """How far a commit has come, in words: one row for each thing that can be so."""
 
+import asyncio
 import time
 from dataclasses import replace
 
@@ -108,3 +109,39 @@ def test_a_thousand_workspaces_are_not_told_of_one_by_one():
             told += 1
     assert told == 2
     assert telling.told["reconciler/prod/ready"].description == "1000 of 1000 ready"
+
+
+class Slow:
+    """A forge that takes its time; `while_posting` happens meanwhile."""
+
+    def __init__(self):
+        self.told, self.while_posting = [], None
+
+    async def posted(self, sha, request=None):
+        return {}
+
+    async def post(self, sha, check, request=None):
+        if self.while_posting is not None:
+            happening, self.while_posting = self.while_posting, None
+            happening()
+        self.told.append((sha[:1], check.context.rpartition("/")[2], check.state, check.description))
+
+
+async def test_a_commit_that_comes_while_another_is_told_of_closes_it_too():
+    forge = Slow()
+    checks = RolloutChecks(forge, "prod", 60.0, lambda: True)
+    old = replace(desired(workspace_yaml("chat")), revision="1" * 40)
+    checks.begin(old, frozenset({CHAT}))
+    forge.while_posting = lambda: checks.begin(replace(old, revision="2" * 40), frozenset({CHAT}))
+    telling = asyncio.create_task(checks.run())
+    try:
+        async with asyncio.timeout(5):
+            while len({(sha, stage) for sha, stage, *_ in forge.told}) < 4 or len(forge.told) < 6:
+                await asyncio.sleep(0.01)
+    finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+    last = {(sha, stage): (state, said) for sha, stage, state, said in forge.told}
+    closed = f"superseded by {'2' * 12}"
+    assert last["1", "apply"] == last["1", "ready"] == ("neutral", closed)
+    assert last["2", "apply"][0] == "pending"
