@@ -257,7 +257,9 @@ async def test_a_restart_with_nothing_changed_writes_nothing(bed):
 
     async def released():
         told = (await bed.get("Workspace", "t"))["status"]
-        return await _pools(bed, 1) and not told.get("pool") and '"gpus": 0' in bed.told_of("t")
+        told_in_git = bed.told_of("t")
+        gone = '"gpus": 0' in told_in_git and '"nodes": []' in told_in_git
+        return await _pools(bed, 1) and not told.get("pool") and gone
 
     await bed.until(released, "the tuning's pool to be released, and that to be told everywhere")
     assert await bed.end() == 0
