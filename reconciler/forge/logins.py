@@ -6,10 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import jwt
-
 from reconciler.errors import InvalidSpec, NotPermitted
 from reconciler.model.settings import GitHubApp
+from reconciler.repo.github_app import claim
 from reconciler.telemetry import register_secret
 
 from .errors import Rejected
@@ -33,20 +32,13 @@ class TokenFile:
 
 
 class AppKey:
-    """A GitHub App speaking for itself: a token of nine minutes, signed with its private key."""
+    """A GitHub App speaking for itself."""
 
     def __init__(self, app: GitHubApp) -> None:
         self._app = app
 
     async def headers(self) -> Mapping[str, str]:
-        """Dated a minute back, since GitHub takes none from the future."""
-        key, now = secret(self._app.key_file, "forge.app.keyFile"), int(time.time())
-        claims = {"iat": now - 60, "exp": now + 540, "iss": str(self._app.id)}
-        try:
-            token = jwt.encode(claims, key, algorithm="RS256")
-        except (jwt.PyJWTError, ValueError, TypeError):
-            raise NotPermitted(f"forge.app.keyFile: {self._app.key_file} holds no RSA private key") from None
-        return {"Authorization": f"Bearer {token}"}
+        return {"Authorization": f"Bearer {claim(self._app)}"}
 
     def refused(self) -> None:
         """The next is signed anew anyway."""

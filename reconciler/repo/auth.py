@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pygit2
 from pygit2.enums import ConfigLevel, CredentialType
@@ -18,8 +18,12 @@ from pygit2.enums import ConfigLevel, CredentialType
 from ..errors import NotPermitted
 from ..model.settings import GitCredentials, GitHubAppForGit
 from ..telemetry import register_secret
-from . import github_app
 
+if TYPE_CHECKING:
+    from . import github_app
+
+APP_USERNAME = "x-access-token"
+"""The user whose password an App's token is, for Git (GitHub)."""
 _LOCK = threading.Lock()
 _KNOWN_HOSTS: dict[Path, str] = {}
 """What each file said when a repository that names it was last used."""
@@ -37,7 +41,7 @@ def login(credentials: GitCredentials, user: str | None, allowed: CredentialType
     if allowed & CredentialType.USERNAME:
         return pygit2.Username(name)
     if credentials.github_app is not None:
-        return pygit2.UserPass(github_app.USERNAME, _installation(credentials, credentials.github_app).get())
+        return pygit2.UserPass(APP_USERNAME, _installation(credentials, credentials.github_app).get())
     if credentials.token_file is None:
         raise NotPermitted("the server asks for a password; set tokenFile")
     return pygit2.UserPass(credentials.username, _token(credentials.token_file))
@@ -108,7 +112,10 @@ def _trust_authority(path: Path) -> None:
         raise NotPermitted(f"caFile {path} cannot be used: {error}") from None
 
 
-def _installation(credentials: GitCredentials, app: GitHubAppForGit) -> github_app.InstallationToken:
+def _installation(credentials: GitCredentials, app: GitHubAppForGit) -> "github_app.InstallationToken":
+    """An HTTP client is loaded only where an App logs in."""
+    from . import github_app
+
     return github_app.installation_token(app, credentials.ca_file, credentials.proxy)
 
 

@@ -15,11 +15,9 @@ import httpx
 import jwt
 
 from ..errors import NotPermitted, ReconcilerError, Unavailable
-from ..model.settings import GitHubAppForGit
+from ..model.settings import GitHubApp, GitHubAppForGit
 from ..telemetry import register_secret
 
-USERNAME = "x-access-token"
-"""The user whose password such a token is, for Git."""
 EARLY_SECONDS = 300.0
 """A token is renewed this long before it expires, so that what begins with it can end with it."""
 _CLAIM_SECONDS = 540
@@ -28,13 +26,27 @@ _SKEW_SECONDS = 60
 _TIMEOUT_SECONDS = 10.0
 
 
+def claim(app: GitHubApp) -> str:
+    """What an App shows GitHub for itself, good for nine minutes; raises NotPermitted.
+
+    The key is read now, so a rotated one counts at once.
+    """
+    now = int(time.time())
+    claims = {"iss": str(app.id), "iat": now - _SKEW_SECONDS, "exp": now + _CLAIM_SECONDS}
+    try:
+        return jwt.encode(claims, app.key_file.read_bytes(), algorithm="RS256")
+    except OSError as error:
+        raise NotPermitted(f"keyFile {app.key_file} cannot be read: {error.strerror}") from None
+    except (ValueError, TypeError, jwt.PyJWTError):
+        raise NotPermitted(f"keyFile {app.key_file} holds no RSA private key in PEM") from None
+
+
 class InstallationToken:
     """One installation's token, kept until it nears its end; blocking, and safe for several threads."""
 
     def __init__(self, app: GitHubAppForGit, ca_file: Path | None = None, proxy: str | None = None) -> None:
         self._address = f"{app.url.rstrip('/')}/app/installations/{app.installation_id}/access_tokens"
-        self._app_id = str(app.id)
-        self._key_file = app.key_file
+        self._app = app
         self._ca_file = ca_file
         self._proxy = proxy
         self._token = ""
@@ -55,7 +67,7 @@ class InstallationToken:
             self._expires = 0.0
 
     def _granted(self) -> tuple[str, float]:
-        headers = {"Authorization": f"Bearer {self._claim()}", "Accept": "application/vnd.github+json"}
+        headers = {"Authorization": f"Bearer {claim(self._app)}", "Accept": "application/vnd.github+json"}
         try:
             with httpx.Client(verify=self._trust(), proxy=self._proxy, timeout=_TIMEOUT_SECONDS) as client:
                 answer = client.post(self._address, headers=headers)
@@ -67,16 +79,6 @@ class InstallationToken:
             raise Unavailable(f"{self._address}: {error or type(error).__name__}") from None
         except (ValueError, KeyError, TypeError):
             raise Unavailable(f"{self._address}: the answer holds no token") from None
-
-    def _claim(self) -> str:
-        now = int(time.time())
-        claims = {"iss": self._app_id, "iat": now - _SKEW_SECONDS, "exp": now + _CLAIM_SECONDS}
-        try:
-            return jwt.encode(claims, self._key_file.read_bytes(), algorithm="RS256")
-        except OSError as error:
-            raise NotPermitted(f"keyFile {self._key_file} cannot be read: {error.strerror}") from None
-        except (ValueError, TypeError, jwt.PyJWTError):
-            raise NotPermitted(f"keyFile {self._key_file} holds no RSA private key in PEM") from None
 
     def _trust(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
