@@ -21,6 +21,7 @@ from .model.settings import (
     ClusterSettings,
     Engine,
     ForgeSettings,
+    ImageSettings,
     Limits,
     Mode,
     Part,
@@ -58,6 +59,7 @@ class Settings(Part):
     review: ReviewSettings = ReviewSettings()
     tenants: tuple[Tenant, ...] = ()
     catalogue: CatalogueSettings = CatalogueSettings()
+    images: ImageSettings = ImageSettings()
     prices: PriceSettings = PriceSettings()
     limits: Limits = Limits()
     timing: Timing = Timing()

@@ -95,6 +95,7 @@ def context(settings: Settings, id: str, catalogues: Catalogues) -> Context:
         engine=settings.engine,
         driver=settings.provisioner.driver if settings.provisioner else "",
         tenants=settings.tenants,
+        images=settings.images,
         templates=tuple(templates().items()),
     )
 

@@ -28,7 +28,9 @@ def context(settings: Settings | None) -> Context:
     if settings is None:
         return base
     driver = settings.provisioner.driver if settings.provisioner else ""
-    return replace(base, engine=settings.engine, driver=driver, tenants=settings.tenants)
+    return replace(
+        base, engine=settings.engine, driver=driver, tenants=settings.tenants, images=settings.images
+    )
 
 
 def planned(declarations: Declarations, settings: Settings | None) -> Proposal:

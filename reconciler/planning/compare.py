@@ -13,6 +13,8 @@ from .contests import CONTESTED
 _BOOKKEEPING = (names.PATH, names.POOL, names.OWNER)
 """Annotations we keep up to date ourselves: a moved file, another pool or a ConfigMap's next owner
 is no drift."""
+_IMMUTABLE = ("template", "podFailurePolicy")
+"""Parts of a Job's spec."""
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
 """What has pods, which come and go with it."""
 
@@ -60,10 +62,11 @@ def _compare_job(case: Case, want: DesiredObject, live: ObservedObject) -> Itera
 
 
 def _settled(want: DesiredObject, live: ObservedObject) -> DesiredObject:
-    """The Job as this release would have it, around the template it was created with: that cannot change."""
+    """The Job as this release would have it, around the parts it was created with: they cannot change."""
     metadata = want.manifest["metadata"]
     annotations = {**metadata["annotations"], names.RENDER: live.render}
-    spec = {**want.manifest["spec"], "template": live.manifest["spec"]["template"]}
+    spec = {k: v for k, v in want.manifest["spec"].items() if k not in _IMMUTABLE}
+    spec |= {k: v for k, v in live.manifest["spec"].items() if k in _IMMUTABLE}
     manifest = {**want.manifest, "metadata": {**metadata, "annotations": annotations}, "spec": spec}
     return DesiredObject(want.key, live.spec, live.render, manifest)
 

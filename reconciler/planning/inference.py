@@ -5,14 +5,13 @@ published images serve it; what its controller gets wrong is right here: probes 
 adapters' strengths reach the server, pods stay on their own nodes.
 """
 
-import json
 from typing import Any
 
 from ..model import fit, names
 from ..model.preset import Preset, Server
 from ..model.workspace import Adapter, DataSource
 from ..model.world import DesiredObject
-from . import podspec
+from . import podspec, runtime_pod, server
 from .manifests import Draft, child
 
 _ADAPTERS = {"name": "adapters", "emptyDir": {}}
@@ -28,13 +27,13 @@ cp -R /tmp/tree/data/. "$TARGET/"
 """
 
 
-def settings(draft: Draft) -> DesiredObject:
+def settings(draft: Draft, preset: Preset | None) -> DesiredObject:
     """The ConfigMap beside the pod: strengths in a file, never in environment names."""
     inference = draft.workspace.inference
     assert inference is not None
-    adapters = [{"name": a.source.name, "strength": a.weight} for a in inference.adapters]
-    said = {"preset": draft.workspace.preset_name, "adapters": adapters}
-    data = {"settings.json": json.dumps(said, sort_keys=True)}
+    data: dict[str, str] = {}
+    if preset is not None:
+        data["settings.json"] = runtime_pod.text(server.settings(draft, preset, inference.adapters))
     if draft.config:
         data["inference_config.yaml"] = draft.config
     return child(draft, "ConfigMap", podspec.settings_name(draft), {"data": data})
@@ -56,7 +55,8 @@ def deployment(draft: Draft, preset: Preset | None, config: DesiredObject) -> De
 def service(draft: Draft, preset: Preset | None) -> DesiredObject:
     """Ports as the documentation shows them: 80 for HTTP, 29500 for torch's rendezvous."""
     balanced = draft.workspace.metadata.annotations.get("kaito.sh/enablelb") == "True"
-    port = _server(draft, preset).port if preset is not None else 5000
+    ours = preset is None or draft.runs_our_image
+    port = server.PORT if ours or preset is None else _server(draft, preset).port
     spec = {
         "type": "LoadBalancer" if balanced else "ClusterIP",
         "selector": {names.WORKSPACE: draft.id.name},
@@ -71,6 +71,8 @@ def service(draft: Draft, preset: Preset | None) -> DesiredObject:
 def _from_preset(draft: Draft, preset: Preset, config: DesiredObject) -> dict[str, Any]:
     inference = draft.workspace.inference
     assert inference is not None
+    if draft.runs_our_image:
+        return podspec.gpu_pod(draft, server.pod(draft, preset, inference.adapters), config)
     choice = draft.workspace.preset
     assert choice is not None
     image = choice.preset_options.image or _server(draft, preset).image or preset.image
@@ -88,23 +90,23 @@ def _from_preset(draft: Draft, preset: Preset, config: DesiredObject) -> dict[st
 
 
 def _container(draft: Draft, preset: Preset, image: str) -> dict[str, Any]:
-    server = _server(draft, preset)
+    serving = _server(draft, preset)
     inference = draft.workspace.inference
     assert inference is not None
     strengths = [{"name": a.source.name, "value": str(a.weight)} for a in inference.adapters]
-    probe = {"httpGet": {"path": server.health_path, "port": server.port}}
+    probe = {"httpGet": {"path": serving.health_path, "port": serving.port}}
     return {
         "name": draft.id.name,
         "image": image,
         # Without a shell: dash drops variables whose names hold `-`, and the images read an adapter's
         # strength from a variable of its name.
-        "command": [*command(server), *_engine_flags(draft, preset)],
+        "command": [*command(serving), *_engine_flags(draft, preset)],
         "env": [
             {"name": "RECONCILER_SETTINGS", "value": f"{podspec.SETTINGS_PATH}/settings.json"},
-            *_token(draft),
+            *podspec.token(draft),
             *strengths,
         ],
-        "ports": [{"name": "http", "containerPort": server.port}],
+        "ports": [{"name": "http", "containerPort": serving.port}],
         "resources": podspec.resources(draft),
         "startupProbe": {
             **probe,
@@ -117,9 +119,14 @@ def _container(draft: Draft, preset: Preset, image: str) -> dict[str, Any]:
     }
 
 
-def command(server: Server) -> list[str]:
+def command(serving: Server) -> list[str]:
     """`launch` with its parameters, then `program` with its own, in catalogue order."""
-    return [*server.launch, *_flags(server.launch_params), server.program, *_flags(server.params)]
+    return [
+        *serving.launch,
+        *_flags(serving.launch_params),
+        serving.program,
+        *_flags(serving.params),
+    ]
 
 
 def _engine_flags(draft: Draft, preset: Preset) -> list[str]:
@@ -138,14 +145,6 @@ def _engine_flags(draft: Draft, preset: Preset) -> list[str]:
     if draft.config:
         said["kaito-config-file"] = f"{podspec.SETTINGS_PATH}/inference_config.yaml"
     return _flags(said)
-
-
-def _token(draft: Draft) -> list[dict[str, Any]]:
-    """The key of `modelAccessSecret` is Kaito's."""
-    choice = draft.workspace.preset
-    secret = choice.preset_options.model_access_secret if choice else ""
-    key = {"secretKeyRef": {"name": secret, "key": "HF_TOKEN"}}
-    return [{"name": "HF_TOKEN", "valueFrom": key}] if secret else []
 
 
 def _flags(params: dict[str, str]) -> list[str]:

@@ -1,13 +1,13 @@
 """What all objects we write have in common: names, marks and fingerprints."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 from ..model import names
 from ..model.catalogues import Catalogues
 from ..model.names import ObjectKey, WorkspaceId
-from ..model.settings import Engine, Tenant
+from ..model.settings import Engine, ImageSettings, Tenant
 from ..model.workspace import Workspace
 from ..model.world import DesiredObject, Manifest
 
@@ -33,6 +33,7 @@ class Context:
     tenants: tuple[Tenant, ...] = ()
     templates: tuple[tuple[str, str], ...] = ()
     """Default `training_config.yaml` by method."""
+    images: ImageSettings = field(default_factory=ImageSettings)
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,13 @@ class Draft:
     @property
     def id(self) -> WorkspaceId:
         return self.workspace.id
+
+    @property
+    def runs_our_image(self) -> bool:
+        """Whether our own runtime image does the work, not Kaito's or one that the workspace brings."""
+        choice = self.workspace.preset
+        brought = choice.preset_options.image if choice else ""
+        return bool(choice and self.context.images.repository and not brought)
 
     @cached_property
     def content(self) -> str:

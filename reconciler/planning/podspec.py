@@ -80,5 +80,13 @@ def base_mounts() -> list[dict[str, Any]]:
     ]
 
 
+def token(draft: Draft) -> list[dict[str, Any]]:
+    """The variable that opens weights behind a login; the key of `modelAccessSecret` is Kaito's."""
+    choice = draft.workspace.preset
+    secret = choice.preset_options.model_access_secret if choice else ""
+    key = {"secretKeyRef": {"name": secret, "key": "HF_TOKEN"}}
+    return [{"name": "HF_TOKEN", "valueFrom": key}] if secret else []
+
+
 def pull_secrets(names_: tuple[str, ...]) -> list[dict[str, str]]:
     return [{"name": name} for name in names_]

@@ -200,11 +200,11 @@ def _native(draft: Draft, origin: Origin) -> DesiredWorkspace:
             draft,
             origin,
             config=(config,),
-            workload=tuning.job(draft, preset, config),
+            workload=tuning.job(draft, preset, config, origin.commit),
             content_key=tuning.content_key(draft, preset),
             output_image=workspace.tuning.output.image,
         )
-    config = inference.settings(draft)
+    config = inference.settings(draft, preset)
     return _common(
         draft,
         origin,

@@ -1,13 +1,13 @@
 """A tuning workspace as Kubernetes objects: a Job that downloads, trains and pushes its own adapter."""
 
-import json
+from dataclasses import replace
 from typing import Any
 
 from ..model import names
 from ..model.preset import Preset
 from ..model.workspace import Tuning
 from ..model.world import DesiredObject
-from . import podspec, reruns
+from . import podspec, reruns, runtime_pod, tuner
 from .manifests import Draft, child
 
 _DOWNLOADER_IMAGE = "curlimages/curl:8.11.1"
@@ -27,33 +27,55 @@ def settings(draft: Draft, preset: Preset) -> DesiredObject:
     """The user's configuration untouched, and beside it what the Job itself must know."""
     tuning = _tuning(draft)
     said = {
+        "workspace": {"namespace": draft.id.namespace, "name": draft.id.name},
         "preset": preset.name,
-        "base": {"repository": preset.weights.repository, "revision": preset.weights.revision},
+        "base": runtime_pod.base(preset),
         "method": tuning.method,
         "contentKey": content_key(draft, preset),
-        "input": {"urls": list(tuning.input.urls), "path": "/mnt/data"},
-        "output": {"image": tuning.output.image, "path": "/mnt/results"},
+        "input": {
+            "urls": list(tuning.input.urls),
+            "image": tuning.input.image,
+            "path": tuner.DATA,
+            "allowHosts": list(draft.context.images.allow_hosts),
+        },
+        "output": {"image": tuning.output.image, "path": tuner.RESULTS},
         "targetModules": list(preset.tuning.target_modules) if preset.tuning else [],
+        "processes": max(1, podspec.gpus_per_node(draft)),
+        "auth": {
+            "pull": [runtime_pod.pull_auth(secret) for secret in tuning.input.image_pull_secrets],
+            "push": runtime_pod.PUSH_AUTH,
+        },
     }
-    data = {"settings.json": json.dumps(said, sort_keys=True), "training_config.yaml": draft.config}
+    data = {"settings.json": runtime_pod.text(said), "training_config.yaml": draft.config}
     return child(draft, "ConfigMap", podspec.settings_name(draft), {"data": data})
 
 
-def job(draft: Draft, preset: Preset, config: DesiredObject) -> DesiredObject:
-    """`config` is what `settings` made."""
-    choice = _tuning(draft).preset
-    pod = _pod(draft, preset, choice.preset_options.image or preset.image)
-    template = podspec.gpu_pod(draft, pod, config)
-    spec = {
+def job(draft: Draft, preset: Preset, config: DesiredObject, commit: str) -> DesiredObject:
+    """`config` is what `settings` made; `commit` declared it, and is told to the pod only."""
+    tuning = _tuning(draft)
+    ours = draft.runs_our_image
+    image = tuning.preset.preset_options.image or preset.image
+    pod = tuner.pod(draft, tuning) if ours else _pod(draft, preset, image)
+    spec: dict[str, Any] = {
         "backoffLimit": 3,
         "completions": 1,
         "parallelism": 1,
-        "template": template,
+        "template": podspec.gpu_pod(draft, pod, config),
     }
-    output = _tuning(draft).output
-    result = [content_key(draft, preset), output.image, output.volume_source]
+    if ours:
+        spec["podFailurePolicy"] = tuner.FAILURE_POLICY
+    result = [content_key(draft, preset), tuning.output.image, tuning.output.volume_source]
     mark = reruns.fingerprint(result, draft.content)
-    return child(draft, "Job", draft.id.name, {"spec": spec}, mark)
+    return _told(child(draft, "Job", draft.id.name, {"spec": spec}, mark), commit)
+
+
+def _told(job: DesiredObject, commit: str) -> DesiredObject:
+    """After the fingerprints were taken: another commit alone is no other rendering."""
+    spec = job.manifest["spec"]
+    metadata = spec["template"]["metadata"]
+    annotations = {**metadata["annotations"], names.COMMIT: commit}
+    template = {**spec["template"], "metadata": {**metadata, "annotations": annotations}}
+    return replace(job, manifest={**job.manifest, "spec": {**spec, "template": template}})
 
 
 def _pod(draft: Draft, preset: Preset, image: str) -> dict[str, Any]:
