@@ -1,8 +1,8 @@
 """Job: pods until enough of them have succeeded, or too many failed, or time is up.
 
 Finished pods are counted while they exist; a pod that is deleted before it finished counts neither way and is
-replaced. Indexed completion, success policies and pod failure policies are not modelled: such a Job
-gets a Warning Event and no pods.
+replaced. Indexed completion and success policies are not modelled: such a Job gets a Warning Event and no
+pods.
 """
 
 from collections import Counter
@@ -13,6 +13,7 @@ from reconciler.dev.objects import Words, condition, deleting, holds, key_of, ph
 from reconciler.dev.view import View
 from reconciler.model.world import Manifest
 
+from . import podfailures
 from .pods import new_pod, standing, suffixed
 
 LONGEST_RETRY_FACTOR = 36
@@ -47,7 +48,8 @@ class Jobs:
         await self._report(job, status, verdict)
 
     def _tally(self, job: Manifest, pods: list[Manifest]) -> dict[str, Any]:
-        before, alive, phases = job.get("status", {}), standing(pods), Counter(map(phase, pods))
+        before, alive = job.get("status", {}), standing(pods)
+        phases = Counter(phase(pod) for pod in pods if not _ignored(job, pod))
         since = before.get("startTime") or self._pace.stamp()
         return {
             "startTime": None if job["spec"].get("suspend") else since,
@@ -61,6 +63,10 @@ class Jobs:
         spec, limit = job["spec"], int(job["spec"].get("backoffLimit", 6))
         if _left(job, status) == 0 and not (spec.get("completions") is None and status["active"]):
             return "Complete", "True", "CompletionsReached", "Reached expected number of succeeded pods"
+        for pod in pods:
+            rule, why = podfailures.action(job, pod) if phase(pod) == "Failed" else ("", "")
+            if rule == podfailures.FAIL_JOB:
+                return "Failed", "True", "PodFailurePolicy", why
         restarts = sum(map(_restarts, pods))
         if status["failed"] > limit or restarts > limit or 0 < limit == restarts:
             return "Failed", "True", "BackoffLimitExceeded", "Job has reached the specified backoff limit"
@@ -87,7 +93,8 @@ class Jobs:
         status["active"] += lacking
 
     def _pause(self, failed: int, pods: list[Manifest]) -> float:
-        """Seconds until the next pod may be made; counted from the last failure."""
+        """Seconds until the next pod may be made; counted from the last failure, ignored ones too."""
+        failed = max(failed, sum(phase(pod) == "Failed" for pod in pods))
         ends = [end for pod in pods if phase(pod) == "Failed" for end in _ends(pod)]
         if not failed or not ends:
             return 0.0
@@ -122,7 +129,11 @@ def _unknown(job: Manifest) -> str:
     spec = job["spec"]
     if spec.get("completionMode", "NonIndexed") != "NonIndexed":
         return f"completionMode {spec['completionMode']}"
-    return next((each for each in ("podFailurePolicy", "successPolicy") if spec.get(each)), "")
+    return "successPolicy" if spec.get("successPolicy") else ""
+
+
+def _ignored(job: Manifest, pod: Manifest) -> bool:
+    return phase(pod) == "Failed" and podfailures.action(job, pod)[0] == podfailures.IGNORE
 
 
 def _suspended(job: Manifest) -> Words | None:

@@ -10,8 +10,9 @@ from reconciler.dev.cloud.faults import Fault
 from reconciler.dev.cloud.pools import PoolSpec
 from reconciler.dev.objects import condition, holds
 from reconciler.dev.serve import Options, serve
+from reconciler.model.names import ObjectKey
 
-RULE = {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [1]}}
+SUCCESS = {"rules": [{"succeededCount": 1}]}
 
 
 def names(pods):
@@ -218,7 +219,7 @@ async def test_a_suspended_job_waits_and_goes_on(bench):
 
 
 @pytest.mark.parametrize(
-    "spec", [{"completionMode": "Indexed", "completions": 1}, {"podFailurePolicy": {"rules": [RULE]}}]
+    "spec", [{"completionMode": "Indexed", "completions": 1}, {"successPolicy": SUCCESS}]
 )
 async def test_a_job_of_a_sort_that_is_not_modelled_says_so_and_starts_nothing(bench, spec):
     await bench.client.create(workload("Job", "tune", pod_spec(restartPolicy="Never"), **spec))
@@ -242,6 +243,42 @@ async def test_a_job_gives_up_after_its_backoff_limit(bench):
     assert job["status"]["failed"] == 2
     pods = await bench.pods()
     assert {p["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] for p in pods} == {3}
+
+
+@pytest.mark.parametrize(
+    ("action", "codes", "reason", "failed"),
+    [
+        ("FailJob", [3], "PodFailurePolicy", 1),
+        ("FailJob", [2], "BackoffLimitExceeded", 2),
+        ("Count", [3], "BackoffLimitExceeded", 2),
+    ],
+)
+async def test_a_job_fails_at_once_for_an_exit_code_that_its_policy_names(
+    bench, action, codes, reason, failed
+):
+    await bench.add_node("n")
+    rules = [{"action": action, "onExitCodes": {"operator": "In", "values": codes}}]
+    more = {"backoffLimit": 1, "podFailurePolicy": {"rules": rules}}
+    fails = {"dev.reconciler.dev/fail": "Error:3"}
+    await bench.client.create(workload("Job", "tune", pod_spec(restartPolicy="Never"), fails, **more))
+    job = await bench.until("Job", "tune", lambda j: holds(j, "Failed"))
+    assert condition(job, "Failed")["reason"] == reason
+    assert job["status"]["failed"] == failed
+
+
+async def test_a_failure_that_the_policy_ignores_counts_for_nothing(bench):
+    await bench.add_node("n")
+    rules = [{"action": "Ignore", "onExitCodes": {"operator": "NotIn", "values": [2]}}]
+    more = {"backoffLimit": 0, "podFailurePolicy": {"rules": rules}}
+    fails = {"dev.reconciler.dev/fail": "Error:3"}
+    await bench.client.create(workload("Job", "tune", pod_spec(restartPolicy="Never"), fails, **more))
+
+    async def two_have_failed():
+        return sum(pod["status"]["phase"] == "Failed" for pod in await bench.pods()) >= 2
+
+    await bench.eventually(two_have_failed)
+    job = await bench.client.get(ObjectKey("Job", "default", "tune"))
+    assert not holds(job, "Failed")
 
 
 async def test_a_job_that_takes_too_long_is_ended(bench):
