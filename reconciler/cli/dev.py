@@ -5,12 +5,16 @@ import os
 import shlex
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import InvalidSpec
 from .options import Verbose
 from .output import complain, reported, say, say_table
+
+if TYPE_CHECKING:
+    from ..dev.runtimes.models import Model
 
 NOT_RUNNING = 3
 """Exit status of `status` where nothing runs, as of `systemctl status`."""
@@ -34,6 +38,10 @@ def up(
     fast: Annotated[bool, typer.Option("--fast", help="Simulated things take no time.")] = False,
     faults: Given = None,
     images: Given = None,
+    model: Annotated[
+        str,
+        typer.Option("--model", help="Our runtime images do real work, with this model: tiny or smollm2."),
+    ] = "",
     verbose: Verbose = False,
 ) -> None:
     """Start a development cluster in the background: eval "$(reconciler dev up)".
@@ -53,9 +61,55 @@ def up(
         arguments = [flag for flag, given in flags.items() if given]
         arguments += ["--faults", str(faults)] if faults else []
         arguments += ["--images", str(images)] if images else []
+        arguments += ["--runtime", str(_runtime(_known(model), root))] if model else []
         at = asyncio.run(WorldProcess(root, arguments, detached=True).start())
         complain(f"up (pid {at.pid}): API server {at.apiserver}, cloud {at.cloud}, registry {at.registry}")
     say(f"export KUBECONFIG={shlex.quote(at.kubeconfig)}")
+
+
+def _runtime(model: "Model", root: Path) -> Path:
+    from ..dev.runtimes.models import prepare
+
+    root.mkdir(parents=True, exist_ok=True)
+    path = root / "runtime.json"
+    prepare(model, complain).write(path)
+    return path
+
+
+def _known(model: str) -> "Model":
+    from ..dev.runtimes.models import MODELS
+
+    for each in MODELS:
+        if each == model:
+            return each
+    raise InvalidSpec(f"there is no stand-in model {model!r}; there are {' and '.join(MODELS)}")
+
+
+@app.command("model")
+@reported
+def make_model(
+    model: Annotated[str, typer.Argument(help="tiny or smollm2.", show_default=False)],
+    folder: Annotated[Path | None, typer.Option("--dir", help="By default beside the environment.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Make a small model without a hub; prints its folder.
+
+    `tiny` is a Phi-3 model that was trained to say that it does not know, `smollm2` a real one of 135 M
+    parameters. Both are kept, and the environment that runs them.
+    """
+    from ..dev.runtimes import environment, models
+
+    wanted = _known(model)
+    say(str(models.weights(wanted, environment.prepare(complain), complain, folder)))
+
+
+@app.command()
+@reported
+def runtime(verbose: Verbose = False) -> None:
+    """Make the environment in which runtime images do real work here; prints its python."""
+    from ..dev.runtimes import environment
+
+    say(str(environment.prepare(complain)))
 
 
 @app.command()

@@ -18,12 +18,13 @@ LOCK_FILE = "world.lock"
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """What `world.json` says. `git` is empty on a machine without git."""
+    """What `world.json` says. `git` is empty on a machine without git, `data` where no real work is done."""
 
     apiserver: str
     cloud: str
     registry: str
     git: str
+    data: str
     kubeconfig: str
     pid: int
 

@@ -24,6 +24,7 @@ from reconciler.cluster.client import Client
 from reconciler.errors import ReconcilerError
 from reconciler.model.names import ObjectKey
 from reconciler.model.settings import ClusterSettings
+from reconciler.sources import catalog
 
 from .api.server import ApiServer
 from .clock import INSTANT, Clock, LoopClock, Pace, Speed
@@ -47,6 +48,8 @@ from .node.processes import process_runtimes
 from .node.simulated import DEFAULT_STAGES, SimulatedRuntime, StageTable
 from .registry.server import Registry
 from .rows import load
+from .runtimes.images import DataServer, rows, stand_ins
+from .runtimes.models import LocalRuntime
 from .scheduler.scheduler import Scheduler
 from .tls import Certificate
 from .view import KINDS, NODE_KINDS, View
@@ -76,6 +79,8 @@ class Options:
     """Faults in force from the start: see `faults.py`."""
     images: Path | None = None
     """Which images run as local processes: see `node/images.py`; None: all are simulated."""
+    runtime: Path | None = None
+    """What our own runtime images run with: see `runtimes/models.py`; None: they are simulated."""
 
 
 class World:
@@ -89,6 +94,8 @@ class World:
         self.api: ApiServer | None = None if options.control_plane else self._api_server()
         self.registry = Registry(root / "registry")
         self.git: GitServer | None = GitServer(root / "git") if shutil.which("git") else None
+        self._runtime = LocalRuntime.read(options.runtime) if options.runtime else None
+        self.data = DataServer(Path(self._runtime.data)) if self._runtime else None
         self._open = AsyncExitStack()
 
     def _kept(self, name: str) -> Path | None:
@@ -124,6 +131,9 @@ class World:
             api.write_kubeconfig(self.kubeconfig)
         await opened("registry", self.registry.start)
         self._open.push_async_callback(self.registry.stop)
+        if self.data:
+            await opened("data", self.data.start)
+            self._open.push_async_callback(self.data.stop)
         if git := self.git:
             await opened("git", lambda port: asyncio.to_thread(git.start, port))
             self._open.push_async_callback(asyncio.to_thread, self.git.stop)
@@ -151,9 +161,17 @@ class World:
         self._open.push_async_callback(self.cloud.stop)
 
     def _runtimes(self) -> RuntimeTable:
-        table = load(self._options.images, Image) if self._options.images else ()
+        table = [*(load(self._options.images, Image) if self._options.images else ()), *self._our_images()]
         simulated = SimulatedRuntime(self.pace, load(self._options.stages, StageTable))
         return [*process_runtimes(table, self.root, self.pace), ("*", simulated)]
+
+    def _our_images(self) -> tuple[Image, ...]:
+        if self._runtime is None or self.data is None:
+            return ()
+        table = self.root / "stand-ins.json"
+        presets = (preset.name for preset in catalog.load().presets)
+        table.write_text(stand_ins(self._runtime, presets, self.data.rows_url))
+        return rows(self._runtime, table)
 
     def _order_faults(self) -> None:
         """Before anybody asks anything."""
@@ -181,6 +199,7 @@ class World:
         """Where everything is, for the next one that goes on here."""
         at = self.addresses()
         urls = {"apiserver": at.apiserver, "cloud": at.cloud, "registry": self.registry.url, "git": at.git}
+        urls |= {"data": self.data.url} if self.data else {}
         self._identity.keep(**urls)
 
     def addresses(self) -> Addresses:
@@ -189,6 +208,7 @@ class World:
             cloud=self.cloud.url,
             registry=self.registry.host,
             git=self.git.url_of(REPOSITORY) if self.git else "",
+            data=self.data.host if self.data else "",
             kubeconfig=str(self.kubeconfig),
             pid=os.getpid(),
         )
@@ -236,6 +256,7 @@ def main() -> None:
     parser.add_argument("--persist", action="store_true", help="keep everything in DIR, and go on with it")
     parser.add_argument("--tls", action="store_true", help="the API server speaks TLS")
     parser.add_argument("--faults", type=Path, help="YAML file of faults in force from the start")
+    parser.add_argument("--runtime", type=Path, help="JSON file of what our runtime images run with")
     parser.add_argument("--images", type=Path, help="YAML file of images that run as local processes")
     given = vars(parser.parse_args())
     root, fast = given.pop("dir"), given.pop("fast")

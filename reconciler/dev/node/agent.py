@@ -85,6 +85,14 @@ class NodeAgent:
         place = Place(node, _pod_address(network, uid_of(pod)))
         return PodRun(pod, place, self._runtime, self._pace, lambda: self._pods.add(key))
 
+    async def _tell_notes(self, pod: Manifest) -> None:
+        """Before a pod's first start."""
+        if pod.get("status", {}).get("containerStatuses"):
+            return
+        images = [each["image"] for each in pod["spec"]["containers"]]
+        for note in dict.fromkeys(filter(None, (self._runtime(image).note for image in images))):
+            await self._view.tell(pod, "StandIn", note, "kubelet", "Normal")
+
     def _runtime(self, image: str) -> Runtime:
         return next(runtime for glob, runtime in self._runtimes if fnmatchcase(image, glob))
 
@@ -108,6 +116,7 @@ class NodeAgent:
                     await self._view.delete(pod, at_once=True)
             return
         if run.due:
+            await self._tell_notes(pod)
             # Secrets are not watched, and a ConfigMap may be newer than the watch.
             find = self._view.client.get
             run.start({each: self._view.get(each) or await find(each) for each in references(pod)})

@@ -42,6 +42,7 @@ class ProcessRuntime(Runtime):
     local = True
 
     def __init__(self, image: Image, folder: Path, pace: Pace) -> None:
+        self.note = image.note
         self._image = image
         self._folder = folder
         self._pace = pace

@@ -69,6 +69,7 @@ class SimulatedRuntime(Runtime):
     """Runs by the stage table; a container no row selects starts, is ready and stays."""
 
     local = False
+    note = ""
 
     def __init__(self, pace: Pace, table: Sequence[StageTable]) -> None:
         self._pace = pace
