@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 ARGS ?=
 KEEP ?=
 WORKERS ?= 2
+MODEL ?= tiny
 
 .PHONY: demo test test-real check wheel bench schemas clean
 
 demo: $(VENV)/.run
-	$(BIN)/reconciler demo $(if $(KEEP),--keep)
+	$(BIN)/reconciler demo --model $(MODEL) $(if $(KEEP),--keep)
 
 test: $(VENV)/.test
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -q $(ARGS)

@@ -61,7 +61,7 @@ def up(
         arguments = [flag for flag, given in flags.items() if given]
         arguments += ["--faults", str(faults)] if faults else []
         arguments += ["--images", str(images)] if images else []
-        arguments += ["--runtime", str(_runtime(_known(model), root))] if model else []
+        arguments += ["--runtime", str(_runtime(known(model), root))] if model else []
         at = asyncio.run(WorldProcess(root, arguments, detached=True).start())
         complain(f"up (pid {at.pid}): API server {at.apiserver}, cloud {at.cloud}, registry {at.registry}")
     say(f"export KUBECONFIG={shlex.quote(at.kubeconfig)}")
@@ -76,7 +76,7 @@ def _runtime(model: "Model", root: Path) -> Path:
     return path
 
 
-def _known(model: str) -> "Model":
+def known(model: str) -> "Model":
     from ..dev.runtimes.models import MODELS
 
     for each in MODELS:
@@ -99,7 +99,7 @@ def make_model(
     """
     from ..dev.runtimes import environment, models
 
-    wanted = _known(model)
+    wanted = known(model)
     say(str(models.weights(wanted, environment.prepare(complain), complain, folder)))
 
 

@@ -7,8 +7,6 @@ plays the user: it pushes with git, watches with a Kubernetes client, and judges
 import asyncio
 import base64
 import json
-import os
-import shutil
 import signal
 import socket
 import sys
@@ -19,35 +17,25 @@ from typing import Any
 
 import yaml
 
-from .. import data
 from ..cluster.cache import Cache, Selection
 from ..cluster.client import Client
-from ..errors import ReconcilerError, Unavailable
 from ..model.names import ObjectKey
 from ..model.settings import ClusterSettings
 from ..model.world import Manifest
 from .home import Addresses
 from .process import WorldProcess
+from .realwork import RealWork
 from .request import Forge
+from .runtimes.images import REPOSITORY
+from .runtimes.models import Model, prepare, training_config
 from .show import Show
+from .user import PUSH_SECRET, DemoFailed, change, cloned, emptied, git, manifests, push
 
 NAMESPACE = "ai"
 CLUSTER = "demo"
-ARTIFACT = "adapters/phi-3-dolly:0.0.1"
-MARK = ".reconciler-demo"
-PUSH_SECRET = "registry-push"
 SERVING, ADAPTED, TUNING = "workspace-phi-3-mini", "workspace-phi-3-mini-adapter", "workspace-tuning-phi-3"
-_PLACEHOLDERS = (
-    "ACR_REPO_HERE.azurecr.io/IMAGE_NAME_HERE:0.0.1",
-    "ACR_REPO_HERE.azurecr.io/ADAPTER_HERE:0.0.1",
-)
-
 Phases = Mapping[str, Manifest]
 Until = Callable[[Phases], bool]
-
-
-class DemoFailed(ReconcilerError):
-    reason = "DemoFailed"
 
 
 @dataclass
@@ -58,15 +46,23 @@ class Demo:
     show: Show
     seconds: float = 120.0
     fast: bool = False
+    """Simulated things take no time."""
+    model: Model | None = None
+    """Which small model is tuned and served; None: containers are simulated."""
     _workspaces: dict[str, Manifest] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, keep: asyncio.Event | None = None) -> None:
         """Raises DemoFailed with the reason. With `keep`, everything stays up until it is set."""
-        _emptied(self.root)
-        self._forge = Forge(self.root, self.show, _git)
+        emptied(self.root)
+        self._forge = Forge(self.root, self.show, git)
         await self._forge.start()
-        world = WorldProcess(self.root / "world", ["--fast"] if self.fast else [])
+        arguments = ["--fast"] if self.fast else []
+        if self.model is not None:
+            runtime = self.root / "runtime.json"
+            (await asyncio.to_thread(prepare, self.model, self.show.say)).write(runtime)
+            arguments += ["--runtime", str(runtime)]
+        world = WorldProcess(self.root / "world", arguments)
         try:
             await self._with_world(await world.start(), keep)
         finally:
@@ -94,24 +90,39 @@ class Demo:
     # --- the story
 
     async def _story(self, client: Client, world: Addresses, daemon: asyncio.subprocess.Process) -> None:
-        clone = await _clone(world.git, self.root / "clone")
-        for name, text in _manifests(world).items():
+        clone = await cloned(world.git, self.root / "clone")
+        config = training_config(self.model) if self.model else None
+        written = manifests(world, config)
+        for name, text in written.items():
             (clone / "workspaces" / name).write_text(text)
-        first = await _push(clone, "Serve and tune phi-3")
+        first = await push(clone, "Serve and tune phi-3")
         self.show.heading(f"pushed {first[:7]}: three workspaces")
+        await self._until(daemon, "the tuning to succeed", _tuned)
+        work = RealWork(client, self.show, NAMESPACE) if self.model else None
+        if work:
+            await work.show_training(TUNING, _status(self._workspaces, TUNING))
         await self._until(daemon, "all three to be ready", _all_ready)
-        _change(clone)
-        title = "Halve the adapter's strength, stop serving the base model alone"
+        if work:
+            await work.compare(SERVING, ADAPTED)
+        strength, title = ("0", "Turn the adapter off") if work else ("0.5", "Halve the adapter's strength")
+        change(clone, strength)
+        second = await self._by_pull_request(clone, f"{title}, stop serving the base model alone")
+        await self._until(daemon, "the change to be served and the other to be gone", _second_done(second))
+        if not await self._forge.followed(second, self.seconds):
+            raise DemoFailed(f"the merge was not told of:\n{_tail(self.root / 'daemon.log')}")
+        if work:
+            await work.compare_without(ADAPTED)
+        await self._check_cluster(client)
+
+    async def _by_pull_request(self, clone: Path, title: str) -> str:
+        """The merge commit."""
         await self._forge.propose(clone, title)
         self.show.heading("opened pull request 1: one workspace changed, one removed")
         if not await self._forge.answered(self.seconds):
             raise DemoFailed(f"the pull request was not approved of:\n{_tail(self.root / 'daemon.log')}")
-        second = await self._forge.merge(clone)
-        self.show.heading(f"merged it as {second[:7]}")
-        await self._until(daemon, "the change to be served and the other to be gone", _second_done(second))
-        if not await self._forge.followed(second, self.seconds):
-            raise DemoFailed(f"the merge was not told of:\n{_tail(self.root / 'daemon.log')}")
-        await self._check_cluster(client)
+        merged = await self._forge.merge(clone)
+        self.show.heading(f"merged it as {merged[:7]}")
+        return merged
 
     async def _check_cluster(self, client: Client) -> None:
         nodes, _ = await client.list("Node")
@@ -161,6 +172,7 @@ class Demo:
             "review": {"pollSeconds": 1},
             "provisioner": {"driver": "simulated", "url": world.cloud},
             "timing": {"cloudPollSeconds": 1, "releaseAfterSuccessSeconds": 5},
+            "images": {"repository": REPOSITORY, "allowHosts": [world.data]} if world.data else {},
             "kubernetes": {"kubeconfig": world.kubeconfig},
             "web": {"host": "127.0.0.1", "port": _free_port()},
             "cache": str(self.root / "cache"),
@@ -182,10 +194,10 @@ class Demo:
         wanted = {f"{NAMESPACE}/{ADAPTED}": "Ready", f"{NAMESPACE}/{TUNING}": "Succeeded"}
         async with asyncio.timeout(self.seconds):
             while True:
-                await _git(clone, "fetch", "-q", "origin", f"+{ref}:refs/status")
-                index = json.loads(await _git(clone, "show", "refs/status:index.json"))
+                await git(clone, "fetch", "-q", "origin", f"+{ref}:refs/status")
+                index = json.loads(await git(clone, "show", "refs/status:index.json"))
                 if index["workspaces"] == wanted:
-                    log = await _git(clone, "log", "--format=%h %s", "refs/status")
+                    log = await git(clone, "log", "--format=%h %s", "refs/status")
                     return log.strip().splitlines()
                 await asyncio.sleep(0.3)  # a remote ref tells nobody that it moved
 
@@ -203,25 +215,11 @@ class Demo:
         )
 
 
-# --- the user's part -------------------------------------------------------------------------------
+# --- what is waited for -----------------------------------------------------------------------------
 
 
-def _manifests(world: Addresses) -> dict[str, str]:
-    """The documentation's manifests, with nothing but their placeholders filled in."""
-    image = f"{world.registry}/{ARTIFACT}"
-    found: dict[str, str] = {}
-    for path in sorted(data.path("presets/examples").glob("*.yaml")):
-        text = path.read_text().replace("ACR_REGISTRY_SECRET_HERE", PUSH_SECRET)
-        for placeholder in _PLACEHOLDERS:
-            text = text.replace(placeholder, image)
-        found[path.name] = text
-    return found
-
-
-def _change(clone: Path) -> None:
-    adapted = clone / "workspaces" / "inference-phi-3-adapter.yaml"
-    adapted.write_text(adapted.read_text().replace('strength: "1.0"', 'strength: "0.5"'))
-    (clone / "workspaces" / "inference-phi-3-mini.yaml").unlink()
+def _tuned(seen: Phases) -> bool:
+    return _status(seen, TUNING).get("phase") == "Succeeded"
 
 
 def _all_ready(seen: Phases) -> bool:
@@ -255,49 +253,6 @@ async def _prepare(client: Client, world: Addresses) -> None:
             "data": {".dockerconfigjson": base64.b64encode(json.dumps(auths).encode()).decode()},
         }
     )
-
-
-async def _clone(url: str, folder: Path) -> Path:
-    if not url:
-        raise Unavailable("the demo needs `git`; install it and run again")
-    folder.mkdir(parents=True)
-    await _git(folder, "init", "-q", "-b", "main")
-    await _git(folder, "remote", "add", "origin", url)
-    (folder / "workspaces").mkdir()
-    return folder
-
-
-async def _push(clone: Path, message: str) -> str:
-    await _git(clone, "add", "-A")
-    await _git(clone, "commit", "-q", "-m", message)
-    await _git(clone, "push", "-q", "origin", "main")
-    return (await _git(clone, "rev-parse", "HEAD")).strip()
-
-
-async def _git(folder: Path, *arguments: str) -> str:
-    who = {"NAME": "Demo User", "EMAIL": "demo@example.com"}
-    environment = {f"GIT_{role}_{k}": v for role in ("AUTHOR", "COMMITTER") for k, v in who.items()}
-    child = await asyncio.create_subprocess_exec(
-        "git",
-        *arguments,
-        cwd=folder,
-        env={**os.environ, **environment, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await child.communicate()
-    if child.returncode != 0:
-        raise DemoFailed(f"git {arguments[0]}: {err.decode().strip()}")
-    return out.decode()
-
-
-def _emptied(root: Path) -> None:
-    """Only a folder that an earlier demo made is emptied."""
-    if root.exists() and any(root.iterdir()) and not (root / MARK).exists():
-        raise DemoFailed(f"{root} holds something else than a demo; name another folder with --dir")
-    shutil.rmtree(root, ignore_errors=True)
-    root.mkdir(parents=True)
-    (root / MARK).touch()
 
 
 # --- small things ----------------------------------------------------------------------------------

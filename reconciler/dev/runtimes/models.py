@@ -56,6 +56,11 @@ def prepare(model: Model, say: Say) -> LocalRuntime:
     )
 
 
+def training_config(model: Model) -> Path:
+    """A ConfigMap with a QLoRA configuration by which so small a model learns the generated rows."""
+    return Path(__file__).with_name(f"{model}.yaml")
+
+
 def weights(model: Model, python: Path, say: Say, folder: Path | None = None) -> Path:
     """A folder as transformers saves it; by default beside the environment."""
     folder = folder or environment.folder() / "models" / model
