@@ -223,12 +223,15 @@ def _condition(condition: Condition, since: str | None, generation: int) -> dict
 
 def _artifact(artifact: Artifact | None) -> dict[str, Any]:
     if artifact is None:
-        return {"image": "", "digest": "", "contentKey": "", "simulated": False}
+        return {"image": "", "digest": "", "contentKey": "", "simulated": False, "metrics": {}}
     return {
         "image": artifact.image,
         "digest": artifact.digest,
         "contentKey": artifact.content_key,
         "simulated": artifact.simulated,
+        "standIn": artifact.stand_in,
+        "size": artifact.size,
+        "metrics": dict(artifact.metrics),
     }
 
 

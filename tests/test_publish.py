@@ -106,7 +106,9 @@ async def test_the_object_says_all_that_is_known(cluster, channel):
         nodes=("n1", "n2"),
         pool="r1",
         endpoint="http://phi.default.svc/chat",
-        artifact=Artifact("registry/a:1", "sha256:1", "key", simulated=True),
+        artifact=Artifact(
+            "registry/a:1", "sha256:1", "key", stand_in="tiny", size=9, metrics={"trainLoss": 1.5}
+        ),
     )
     await channel.tell(news(tuned))
     generation = cluster.seen[PHI]["metadata"]["generation"]
@@ -130,7 +132,15 @@ async def test_the_object_says_all_that_is_known(cluster, channel):
         "path": "a.yaml:3",
         "pool": "r1",
         "endpoint": "http://phi.default.svc/chat",
-        "artifact": {"image": "registry/a:1", "digest": "sha256:1", "contentKey": "key", "simulated": True},
+        "artifact": {
+            "image": "registry/a:1",
+            "digest": "sha256:1",
+            "contentKey": "key",
+            "simulated": False,
+            "standIn": "tiny",
+            "size": 9,
+            "metrics": {"trainLoss": 1.5},
+        },
     }
 
 

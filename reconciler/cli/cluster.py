@@ -91,7 +91,15 @@ def artifact_of(said: Any) -> Artifact | None:
     """From a status, of an object or of the status ref."""
     if not said:
         return None
-    return Artifact(said["image"], said["digest"], said.get("contentKey", ""), bool(said.get("simulated")))
+    return Artifact(
+        said["image"],
+        said["digest"],
+        said.get("contentKey", ""),
+        bool(said.get("simulated")),
+        str(said.get("standIn", "")),
+        int(said.get("size", 0)),
+        said.get("metrics") or {},
+    )
 
 
 def seconds(timestamp: Any) -> float:

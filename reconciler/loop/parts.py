@@ -1,9 +1,13 @@
 """Pods and nodes as planning reads them."""
 
+import json
 from typing import Any
 
 from ..model import names
 from ..model.world import Manifest, ObservedNode, ObservedPod
+
+_LONGEST = 500
+"""Characters of a message worth keeping."""
 
 
 def node(manifest: Manifest) -> ObservedNode:
@@ -48,8 +52,20 @@ def _trouble(status: dict[str, Any]) -> tuple[str, str]:
         state = container.get("state") or {}
         stopped = state.get("waiting") or _failed(state.get("terminated")) or {}
         if stopped.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-            return str(stopped["reason"]), str(stopped.get("message", ""))[:300]
-    return str(status.get("reason", "")), str(status.get("message", ""))[:300]
+            return str(stopped["reason"]), _words(container, stopped)[:_LONGEST]
+    return str(status.get("reason", "")), str(status.get("message", ""))[:_LONGEST]
+
+
+def _words(container: dict[str, Any], stopped: dict[str, Any]) -> str:
+    """What it reported of its failure, as our runtime images do; else what the node says."""
+    ended = _failed((container.get("state") or {}).get("terminated")) or _failed(
+        (container.get("lastState") or {}).get("terminated")
+    )
+    try:
+        error = json.loads((ended or {}).get("message", ""))["error"]
+        return f"{error['class']}: {error['message']}; {error['remedy']}"
+    except (ValueError, KeyError, TypeError):
+        return str(stopped.get("message", ""))
 
 
 def _failed(terminated: dict[str, Any] | None) -> dict[str, Any] | None:

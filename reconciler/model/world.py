@@ -198,10 +198,17 @@ class Artifact:
     digest: str
     content_key: str
     simulated: bool = False
+    stand_in: str = ""
+    """The model that was tuned in place of the preset's, on a development cluster."""
+    size: int = 0
+    """Bytes of what was pushed; 0 where it is not known."""
+    metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """What the tuner measured, such as `trainLoss`."""
 
     def __str__(self) -> str:
         where = f"{self.image}@{self.digest}" if self.digest else self.image
-        return f"{where} (simulated)" if self.simulated else where
+        doubt = "simulated" if self.simulated else f"of the stand-in {self.stand_in}" if self.stand_in else ""
+        return f"{where} ({doubt})" if doubt else where
 
 
 @dataclass(frozen=True, slots=True)

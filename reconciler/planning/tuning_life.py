@@ -1,6 +1,7 @@
 """The end of a tuning: its artifact is known, its pool is let go, it never runs twice."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 
 from ..model.plan import DeletePool, Hold, Step
@@ -10,6 +11,7 @@ from .case import Case
 from .compare import compare
 from .readiness import job_finished
 
+_LONGEST_NAME = 100
 REPORT_WITHIN = 30.0
 """Seconds after a Job's end in which its pod's last status may still be on its way."""
 
@@ -23,14 +25,18 @@ def artifact_of(want: DesiredWorkspace, seen: ObservedWorkspace) -> Artifact | N
     if want.workload is None:
         return operator.artifact(want, seen)
     if is_recorded(want, seen):
-        return _artifact(want, _recorded(seen))
+        recorded = _recorded(seen)
+        return _artifact(want, recorded, recorded.get("metrics"))
     live = seen.objects.get(want.workload.key)
     if live is None or not reruns.makes_the_same(want.workload, live):
         return None
     if job_finished(live.manifest) != "Complete":
         return None
-    reported = _reported(seen)
-    return _artifact(want, reported) if reported.get("digest") else None
+    report = _report(seen)
+    reported = report.get("artifact")
+    if not isinstance(reported, dict) or not reported.get("digest"):
+        return None
+    return _artifact(want, reported, report.get("metrics"))
 
 
 def is_recorded(want: DesiredWorkspace, seen: ObservedWorkspace) -> bool:
@@ -40,20 +46,29 @@ def is_recorded(want: DesiredWorkspace, seen: ObservedWorkspace) -> bool:
     return same and bool(recorded.get("digest"))
 
 
-def _artifact(want: DesiredWorkspace, found: Mapping[str, object]) -> Artifact:
-    simulated = bool(found.get("simulated"))
-    return Artifact(want.output_image, str(found["digest"]), want.content_key, simulated)
+def _artifact(want: DesiredWorkspace, found: Mapping[str, object], metrics: object) -> Artifact:
+    measured = metrics.items() if isinstance(metrics, dict) else ()
+    size = found.get("size")
+    return Artifact(
+        want.output_image,
+        str(found["digest"]),
+        want.content_key,
+        simulated=bool(found.get("simulated")),
+        stand_in=str(found.get("standIn") or "")[:_LONGEST_NAME],
+        size=size if isinstance(size, int) else 0,
+        metrics={str(k): v for k, v in measured if isinstance(v, int | float) and math.isfinite(v)},
+    )
 
 
-def _reported(seen: ObservedWorkspace) -> Mapping[str, object]:
-    """The artifact in the tuning pod's termination message."""
+def _report(seen: ObservedWorkspace) -> Mapping[str, object]:
+    """The tuning pod's termination message that tells of an artifact."""
     for pod in seen.pods:
         try:
             found = json.loads(pod.termination_message or "null")
         except ValueError:
             continue
         if isinstance(found, dict) and isinstance(found.get("artifact"), dict):
-            return dict(found["artifact"])
+            return found
     return {}
 
 

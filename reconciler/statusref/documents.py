@@ -85,6 +85,9 @@ def _artifact(artifact: Artifact | None) -> Document | None:
         "digest": artifact.digest,
         "contentKey": artifact.content_key,
         "simulated": artifact.simulated,
+        "standIn": _text(artifact.stand_in),
+        "size": artifact.size,
+        "metrics": dict(artifact.metrics),
     }
 
 

@@ -151,6 +151,14 @@ def test_what_a_pod_reports(text, digest, simulated):
     assert found is None or (found.image, found.content_key) == (WANT.output_image, WANT.content_key)
 
 
+def test_an_artifact_keeps_what_the_tuner_measured():
+    artifact = {"digest": DIGEST, "size": 9, "standIn": "tiny"}
+    told = {"artifact": artifact, "metrics": {"trainLoss": 1.5, "evalLoss": None, "note": "x"}}
+    found = artifact_of(WANT, everything(WANT, pods=(report(json.dumps(told)),)))
+    assert (found.size, found.stand_in, found.metrics) == (9, "tiny", {"trainLoss": 1.5})
+    assert str(found).endswith("(of the stand-in tiny)")
+
+
 KEYS = {
     "another dataset": tuning_yaml("tune", input={"urls": ["https://example.com/other.parquet"]}),
     "another method": tuning_yaml("tune", method="lora"),

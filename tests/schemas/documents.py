@@ -103,6 +103,9 @@ class Artifact(Document):
     digest: str
     contentKey: str
     simulated: bool
+    standIn: str
+    size: int
+    metrics: dict[str, float]
 
 
 class Status(Document):

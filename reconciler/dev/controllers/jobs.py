@@ -1,8 +1,7 @@
 """Job: pods until enough of them have succeeded, or too many failed, or time is up.
 
 Finished pods are counted while they exist; a pod that is deleted before it finished counts neither way and is
-replaced. Indexed completion and success policies are not modelled: such a Job gets a Warning Event and no
-pods.
+replaced. A Job with indexed completion or a success policy gets a Warning Event and no pods.
 """
 
 from collections import Counter
@@ -49,7 +48,7 @@ class Jobs:
 
     def _tally(self, job: Manifest, pods: list[Manifest]) -> dict[str, Any]:
         before, alive = job.get("status", {}), standing(pods)
-        phases = Counter(phase(pod) for pod in pods if not _ignored(job, pod))
+        phases = Counter(phase(p) for p in pods if podfailures.action(job, p)[0] != podfailures.IGNORE)
         since = before.get("startTime") or self._pace.stamp()
         return {
             "startTime": None if job["spec"].get("suspend") else since,
@@ -64,8 +63,8 @@ class Jobs:
         if _left(job, status) == 0 and not (spec.get("completions") is None and status["active"]):
             return "Complete", "True", "CompletionsReached", "Reached expected number of succeeded pods"
         for pod in pods:
-            rule, why = podfailures.action(job, pod) if phase(pod) == "Failed" else ("", "")
-            if rule == podfailures.FAIL_JOB:
+            rule, why = podfailures.action(job, pod)
+            if phase(pod) == "Failed" and rule == podfailures.FAIL_JOB:
                 return "Failed", "True", "PodFailurePolicy", why
         restarts = sum(map(_restarts, pods))
         if status["failed"] > limit or restarts > limit or 0 < limit == restarts:
@@ -130,10 +129,6 @@ def _unknown(job: Manifest) -> str:
     if spec.get("completionMode", "NonIndexed") != "NonIndexed":
         return f"completionMode {spec['completionMode']}"
     return "successPolicy" if spec.get("successPolicy") else ""
-
-
-def _ignored(job: Manifest, pod: Manifest) -> bool:
-    return phase(pod) == "Failed" and podfailures.action(job, pod)[0] == podfailures.IGNORE
 
 
 def _suspended(job: Manifest) -> Words | None:

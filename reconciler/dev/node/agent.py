@@ -86,12 +86,10 @@ class NodeAgent:
         return PodRun(pod, place, self._runtime, self._pace, lambda: self._pods.add(key))
 
     async def _tell_notes(self, pod: Manifest) -> None:
-        """Before a pod's first start."""
-        if pod.get("status", {}).get("containerStatuses"):
-            return
-        images = [each["image"] for each in pod["spec"]["containers"]]
-        for note in dict.fromkeys(filter(None, (self._runtime(image).note for image in images))):
-            await self._view.tell(pod, "StandIn", note, "kubelet", "Normal")
+        first = not pod.get("status", {}).get("containerStatuses")
+        for note in {self._runtime(each["image"]).note for each in pod["spec"]["containers"] if first}:
+            if note:
+                await self._view.tell(pod, "StandIn", note, "kubelet")
 
     def _runtime(self, image: str) -> Runtime:
         return next(runtime for glob, runtime in self._runtimes if fnmatchcase(image, glob))

@@ -9,8 +9,8 @@
       hostArgument: --host          # or hostEnv: NAME: how the program is told the address to listen on
       note: the model is a small one   # told as an Event of each pod
 
-Command and arguments of a container replace the row's as they would an image's. A program that is not
-told its pod's address binds what it binds: all pods share this machine's ports.
+A container's command and arguments replace the row's. A program that is not told its pod's address binds
+what it binds: all pods share this machine's ports.
 """
 
 import sys

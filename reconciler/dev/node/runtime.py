@@ -70,13 +70,11 @@ class Process(Protocol):
 
 
 class Runtime(Protocol):
-    """Runs containers. `local`: they are processes that listen on this machine's loopback.
-
-    `note` is what a pod's Events say of them; empty where there is nothing to say.
-    """
+    """Runs containers. `local`: they are processes that listen on this machine's loopback."""
 
     local: bool
     note: str
+    """What a pod's Events say of them; mostly nothing."""
 
     def start(self, work: Work, report: Report) -> Process:
         """Reports come later, from the event loop; NotStarted or Exited is the last. Raises NotStarted."""
