@@ -7,7 +7,6 @@
       workingDir: /srv/tuner        # WORKDIR; the container's own folder if absent
       env: {OMP_NUM_THREADS: "1"}   # ENV
       hostArgument: --host          # or hostEnv: NAME: how the program is told the address to listen on
-      note: the model is a small one   # told as an Event of each pod
 
 A container's command and arguments replace the row's. A program that is not told its pod's address binds
 what it binds: all pods share this machine's ports.
@@ -32,6 +31,7 @@ class Image(Row):
     env: dict[str, str] = Field(default={})
     host_argument: str | None = None
     host_env: str | None = None
+    # Told as an Event of each pod.
     note: str = ""
 
     def programs(self) -> list[str]:

@@ -73,8 +73,8 @@ class Runtime(Protocol):
     """Runs containers. `local`: they are processes that listen on this machine's loopback."""
 
     local: bool
+    # What a pod's Events say of them; mostly nothing.
     note: str
-    """What a pod's Events say of them; mostly nothing."""
 
     def start(self, work: Work, report: Report) -> Process:
         """Reports come later, from the event loop; NotStarted or Exited is the last. Raises NotStarted."""
