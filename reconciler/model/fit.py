@@ -17,12 +17,18 @@ Findings = Iterator[Finding]
 _INSTANCE_TYPE = ("resource", "instanceType")
 
 
-def problems(workspace: Workspace, catalogues: Catalogues, *, byo: bool = False) -> list[Finding]:
-    """All that the catalogues forbid. `byo`: nodes are the user's own, of whatever type."""
+def problems(
+    workspace: Workspace, catalogues: Catalogues, *, byo: bool = False, scales_adapters: bool = False
+) -> list[Finding]:
+    """All that the catalogues forbid. `byo`: nodes are the user's own, of whatever type.
+
+    `scales_adapters`: what serves them gives an adapter its strength in every runtime.
+    """
     found = [
         *_preset(workspace, catalogues),
         *_access(workspace, catalogues),
         *_runtime(workspace, catalogues),
+        *([] if scales_adapters else _strengths(workspace, catalogues)),
     ]
     if byo:
         return found
@@ -113,7 +119,7 @@ def _access(workspace: Workspace, catalogues: Catalogues) -> Findings:
 
 
 def _runtime(workspace: Workspace, catalogues: Catalogues) -> Findings:
-    """The runtime asked for exists for the preset; vLLM takes no adapter strength (Kaito 0.4.5)."""
+    """The runtime asked for exists for the preset, and takes adapters on it."""
     preset = preset_of(workspace, catalogues)
     if not preset or not workspace.inference:
         return
@@ -128,11 +134,17 @@ def _runtime(workspace: Workspace, catalogues: Catalogues) -> Findings:
     if workspace.inference.adapters and serves not in preset.lora:
         rule = f"{serves} takes no adapters on {preset.name}"
         yield finding(("inference", "adapters"), None, rule, "remove them, or choose another preset")
-    if serves == "vllm":
-        for i, adapter in enumerate(workspace.inference.adapters):
-            if adapter.strength is not None:
-                at_strength = ("inference", "adapters", i, "strength")
-                yield finding(at_strength, adapter.strength, "vLLM takes no adapter strength", "remove it")
+
+
+def _strengths(workspace: Workspace, catalogues: Catalogues) -> Findings:
+    """Kaito's vLLM server refuses an adapter's strength (0.4.5)."""
+    preset = preset_of(workspace, catalogues)
+    if not preset or not workspace.inference or runtime(workspace, preset) != "vllm":
+        return
+    for i, adapter in enumerate(workspace.inference.adapters):
+        if adapter.strength is not None:
+            at = ("inference", "adapters", i, "strength")
+            yield finding(at, adapter.strength, "vLLM takes no adapter strength", "remove it")
 
 
 def _instance_type(workspace: Workspace, catalogues: Catalogues) -> Findings:

@@ -159,12 +159,12 @@ def _config(
 def _build(
     workspace: Workspace, config: _Config | None, origin: Origin, context: Context
 ) -> DesiredWorkspace | tuple[Problem, ...]:
-    found = fit.problems(workspace, context.catalogues)
+    draft = Draft(context, workspace, config.text if config is not None else "")
+    found = fit.problems(workspace, context.catalogues, scales_adapters=draft.runs_our_image)
     problems = [finding.problem(origin.path, origin.line) for finding in found]
     problems += [_missing_config(workspace, origin)] if config is None else _misconfigured(workspace, config)
     if problems or config is None:
         return tuple(problems)
-    draft = Draft(context, workspace, config.text)
     made = _native(draft, origin) if context.engine == "native" else _delivered(draft, origin)
     said = config.read.value if config.read is not None else None
     return replace(made, warnings=fit.warnings(workspace, context.catalogues, said))

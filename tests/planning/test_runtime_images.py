@@ -175,3 +175,12 @@ def test_an_image_that_the_workspace_brings_stays():
     document = yaml.safe_load(workspace_yaml("chat"))
     document["inference"]["preset"] = preset
     assert containers(wanted(yaml.safe_dump(document), where=OURS))["chat"]["image"] == options["image"]
+
+
+@pytest.mark.parametrize(("where", "problems"), [(OURS, []), (context(), ["vLLM takes no adapter strength"])])
+def test_only_our_image_gives_an_adapter_its_strength_on_vllm(where, problems):
+    document = yaml.safe_load(workspace_yaml("chat", annotations={"kaito.sh/runtime": "vllm"}))
+    source = {"name": "law", "image": "registry.example.com/law:1"}
+    document["inference"]["adapters"] = [{"source": source, "strength": "0.5"}]
+    found = desired(yaml.safe_dump(document), where=where).invalid.get(ws("chat"), ())
+    assert [problem.rule for problem in found] == problems
