@@ -9,22 +9,14 @@ from typing import Any
 
 from ..model import fit, names
 from ..model.preset import Preset, Server
-from ..model.workspace import Adapter, DataSource
+from ..model.workspace import Adapter
 from ..model.world import DesiredObject
-from . import podspec, runtime_pod, server
+from . import podspec, puller, runtime_pod, server
 from .manifests import Draft, child
 
 _ADAPTERS = {"name": "adapters", "emptyDir": {}}
 _ADAPTER_ROOT = "/mnt/adapter"
-_PULLER_IMAGE = "quay.io/skopeo/stable:v1.18.0-immutable"
-_PULLER = """set -eu
-skopeo copy "docker://$IMAGE" dir:/tmp/image
-mkdir -p "$TARGET" /tmp/tree
-for digest in $(skopeo inspect --raw dir:/tmp/image | grep -o '"layers".*' | grep -o 'sha256:[0-9a-f]*'); do
-  tar -xf "/tmp/image/${digest#sha256:}" -C /tmp/tree data
-done
-cp -R /tmp/tree/data/. "$TARGET/"
-"""
+_MOUNT = {"name": "adapters", "mountPath": _ADAPTER_ROOT}
 
 
 def settings(draft: Draft, preset: Preset | None) -> DesiredObject:
@@ -78,12 +70,16 @@ def _from_preset(draft: Draft, preset: Preset, config: DesiredObject) -> dict[st
     image = choice.preset_options.image or _server(draft, preset).image or preset.image
     container = _container(draft, preset, image)
     adapters = [a for a in inference.adapters if a.source.image]
-    secrets = (*choice.preset_options.image_pull_secrets, *_adapter_secrets(inference.adapters))
+    secrets = choice.preset_options.image_pull_secrets
     spec: dict[str, Any] = {"containers": [container], "volumes": []}
     if inference.adapters:
-        container["volumeMounts"].append({"name": "adapters", "mountPath": _ADAPTER_ROOT})
+        container["volumeMounts"].append(_MOUNT)
         spec["volumes"].append(_ADAPTERS)
-        spec["initContainers"] = [_puller(a.source) for a in adapters]
+        spec["initContainers"] = pullers = [
+            puller.container(f"puller-{s.name}", s, f"{_ADAPTER_ROOT}/{s.name}", _MOUNT)
+            for s in (a.source for a in adapters)
+        ]
+        puller.mount_logins(spec, _adapter_secrets(inference.adapters), pullers)
     if secrets:
         spec["imagePullSecrets"] = podspec.pull_secrets(tuple(dict.fromkeys(secrets)))
     return podspec.gpu_pod(draft, spec, config)
@@ -153,19 +149,6 @@ def _flags(params: dict[str, str]) -> list[str]:
 
 def _server(draft: Draft, preset: Preset) -> Server:
     return preset.inference.servers[fit.runtime(draft.workspace, preset)]
-
-
-def _puller(source: DataSource) -> dict[str, Any]:
-    return {
-        "name": f"puller-{source.name}"[:63],
-        "image": _PULLER_IMAGE,
-        "command": ["/bin/sh", "-c", _PULLER],
-        "env": [
-            {"name": "IMAGE", "value": source.image},
-            {"name": "TARGET", "value": f"{_ADAPTER_ROOT}/{source.name}"},
-        ],
-        "volumeMounts": [{"name": "adapters", "mountPath": _ADAPTER_ROOT}],
-    }
 
 
 def _adapter_secrets(adapters: tuple[Adapter, ...]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from ..model import names
 from ..model.preset import Preset
 from ..model.workspace import Tuning
 from ..model.world import DesiredObject
-from . import podspec, reruns, runtime_pod, tuner
+from . import podspec, puller, pusher, reruns, runtime_pod, tuner
 from .manifests import Draft, child
 
 _DOWNLOADER_IMAGE = "curlimages/curl:8.11.1"
@@ -79,8 +79,9 @@ def _told(job: DesiredObject, commit: str) -> DesiredObject:
 
 
 def _pod(draft: Draft, preset: Preset, image: str) -> dict[str, Any]:
+    """Kaito's image between a downloader or puller and a pusher."""
     tuning = _tuning(draft)
-    secrets = (*tuning.preset.preset_options.image_pull_secrets, *tuning.input.image_pull_secrets)
+    secrets = tuning.preset.preset_options.image_pull_secrets
     volumes, mounts = _volumes(tuning)
     trainer = {
         "name": "tuner",
@@ -89,11 +90,18 @@ def _pod(draft: Draft, preset: Preset, image: str) -> dict[str, Any]:
         "env": _env(preset),
         "resources": podspec.resources(draft),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [*podspec.base_mounts(), *mounts],
+        "volumeMounts": [*podspec.base_mounts(), *mounts[:2]],
     }
     pod: dict[str, Any] = {"restartPolicy": "Never", "containers": [trainer], "volumes": volumes}
     if tuning.input.urls:
         pod["initContainers"] = [_downloader(tuning)]
+    if tuning.input.image:
+        pod["initContainers"] = first = [puller.container("puller", tuning.input, tuner.DATA, mounts[0])]
+        puller.mount_logins(pod, tuning.input.image_pull_secrets, first)
+    if tuning.output.image:
+        last = pusher.container(tuning, preset, content_key(draft, preset))
+        pod["containers"].append({**last, "volumeMounts": mounts[1:]})
+        pod["shareProcessNamespace"] = True
     if secrets:
         pod["imagePullSecrets"] = podspec.pull_secrets(tuple(dict.fromkeys(secrets)))
     return pod
