@@ -7,13 +7,14 @@ archive's owners and modes is kept.
 
 import gzip
 import hashlib
+import io
 import shutil
 import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 from .errors import ArtifactError
 
@@ -55,7 +56,7 @@ class Budget:
 class _Unpacked:
     """A layer's bytes as they are unpacked: counted, bounded and hashed."""
 
-    source: IO[bytes]
+    source: io.BufferedIOBase
     limit: int
     count: int = 0
     hashed: "hashlib._Hash" = field(default_factory=hashlib.sha256)
@@ -135,7 +136,7 @@ def unsafe(told: str) -> ArtifactError:
     return ArtifactError("ArtifactUnsafe", told, remedy)
 
 
-def _open(layer: Path) -> IO[bytes]:
+def _open(layer: Path) -> io.BufferedIOBase:
     """By content: media types are wrong too often."""
     with layer.open("rb") as file:
         packed = file.read(2) == _GZIP_MAGIC

@@ -119,13 +119,10 @@ class Registry:
         """As `send`, not read yet and to be closed."""
         try:
             response = self._open(method, path, headers or {}, body)
-            if response.status_code == 401:
-                challenge = response.headers.get("www-authenticate", "")
-                refused = _whole(response)
-                if self._authorization.renew(challenge):
-                    response = self._open(method, path, headers or {}, body)
-                else:
-                    response = refused
+            challenge = response.headers.get("www-authenticate", "")
+            if response.status_code == 401 and self._authorization.renew(challenge):
+                response.close()
+                response = self._open(method, path, headers or {}, body)
             if response.is_success:
                 return response
             answer = _whole(response)
