@@ -55,6 +55,8 @@ def _ask(http: httpx.Client, url: str, form: dict[str, str]) -> Token:
         raise ArtifactError("RegistryUnavailable", told, "it is tried again", retry=True)
     if not response.is_success:
         told = f"{url} answered {response.status_code}: {response.text[:300]}"
-        remedy = "give the identity AcrPull, or AcrPush for an output, on the registry"
+        remedy = (
+            "renew the token in the Secret, or give the pod's identity AcrPull or AcrPush on the registry"
+        )
         raise ArtifactError("RegistryUnauthorized", told, remedy)
     return read(Token, response.content, f"the answer of {url}")

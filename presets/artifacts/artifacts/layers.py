@@ -153,7 +153,8 @@ def _extract(unpacked: _Unpacked, fresh: Path, under: Parts, budget: Budget) -> 
             if whiteout is not None:
                 yield from [whiteout] if _concerns(whiteout, under) else []
             elif parts and _concerns(parts, under):
-                _write(tar, member, fresh.joinpath(*parts), inside=parts[: len(under)] == under)
+                inside = len(parts) > len(under)
+                _write(tar, member, fresh.joinpath(*parts), inside)
 
 
 def _whiteout(parts: Parts) -> Parts | None:

@@ -36,7 +36,7 @@ class Reference:
         name, _, digest = text.partition("@")
         registry, path = _split_registry(name)
         repository, _, tag = path.partition(":")
-        reference = cls(registry, repository, tag if tag or digest else "latest", digest)
+        reference = cls(registry, repository, tag if ":" in path or digest else "latest", digest)
         _check(text, reference, tagged=":" in path, pinned="@" in text)
         return reference
 

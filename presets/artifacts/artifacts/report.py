@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType
 
 from .errors import RuntimeFailure
 
@@ -18,14 +17,14 @@ MAX_BYTES = 4096
 
 
 def run(work: Callable[[], Mapping[str, object]]) -> int:
-    """The exit code for `work`, whose result or failure is reported. SIGTERM ends it as `Interrupted`."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    """The exit code for `work`, whose result or failure is reported. SIGTERM ends it as `Interrupted`, as SIGINT does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         content = work()
     except RuntimeFailure as failure:
         return fail(failure)
     except KeyboardInterrupt:
-        return fail(RuntimeFailure("Interrupted", "stopped by SIGINT", "start it again", retry=True))
+        return fail(RuntimeFailure("Interrupted", "stopped by a signal", "start it again", retry=True))
     except Exception as error:
         LOG.exception("unexpected")
         told = f"{type(error).__name__}: {error}"
@@ -41,7 +40,7 @@ def succeed(content: Mapping[str, object]) -> int:
 def fail(failure: RuntimeFailure) -> int:
     message, remedy = _one_line(failure.message), _one_line(failure.remedy)
     while len(text := _error(failure, message, remedy).encode()) > MAX_BYTES:
-        message, remedy = message[: len(message) * 3 // 4], remedy[:1000]
+        message, remedy = message[: len(message) * 3 // 4], remedy[:500]
     _write(text.decode())
     LOG.error("%s: %s; %s", failure.error_class, message, remedy)
     return 1 if failure.retry else 2
@@ -62,7 +61,3 @@ def _write(text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         LOG.warning("no termination message at %s: %s", path, error.strerror)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise RuntimeFailure("Interrupted", "stopped by SIGTERM", "start it again", retry=True)

@@ -132,7 +132,9 @@ class Front:
     upstream: str
     tokens: Tokens | None = None
     answers: list = field(default_factory=list)
-    cut_uploads_at: list = field(default_factory=list)  # bytes of a PATCH, one for each connection to be cut
+    cut_uploads_at: list = field(default_factory=list)  # bytes of a PATCH, one for each (None: not at all)
+    keeps: bool = False  # what came of a PATCH that was cut, which Debian's registry cannot go on from
+    kept: dict = field(default_factory=dict)  # the upstream's location of an upload, by path
     cut_downloads_at: list = field(default_factory=list)
     corrupt: str = ""  # in a blob's digest
     wrong_digest: str = ""  # announced for manifests
@@ -248,41 +250,53 @@ class _Handler(BaseHTTPRequestHandler):
     # Forwarding
 
     def _forward(self):
-        upstream = http.client.HTTPConnection(self.front.upstream)
-        try:
-            upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-            for key, value in self.headers.items():
-                if not (self.front.no_ranges and key.lower() == "range"):
-                    upstream.putheader(key, value)
-            upstream.endheaders()
-            if not self._send_body(upstream):
-                self.close_connection = True
-                return self.connection.shutdown(socket.SHUT_RDWR)
-            return self._relay(upstream.getresponse())
-        finally:
-            upstream.close()
-
-    def _send_body(self, upstream):
-        """False where it was cut off."""
-        left = int(self.headers.get("Content-Length", 0))
+        path, length = self.path, int(self.headers.get("Content-Length", 0))
+        where, _, query = path.partition("?")
+        if where in self.front.kept:
+            digest = urllib.parse.parse_qs(query).get("digest", [])
+            path = self.front.kept.pop(where) + "".join(f"&digest={one}" for one in digest)
         cut = (
             self.front.cut_uploads_at.pop(0)
             if self.command == "PATCH" and self.front.cut_uploads_at
             else None
         )
-        if self.command == "PATCH":
+        upstream = http.client.HTTPConnection(self.front.upstream)
+        try:
+            self._send_head(upstream, path, cut if cut is not None and self.front.keeps else length)
+            self._send_body(upstream, length if cut is None else cut)
+            if cut is None:
+                return self._relay(upstream.getresponse())
+            if self.front.keeps:
+                self._keep(where, upstream.getresponse())
+            self.close_connection = True
+            return self.connection.shutdown(socket.SHUT_RDWR)
+        finally:
+            upstream.close()
+
+    def _send_head(self, upstream, path, length):
+        upstream.putrequest(self.command, path, skip_host=True, skip_accept_encoding=True)
+        own = ("content-length", "content-range", *(["range"] if self.front.no_ranges else []))
+        for key, value in self.headers.items():
+            if key.lower() not in own:
+                upstream.putheader(key, value)
+        if "Content-Length" in self.headers:
+            upstream.putheader("Content-Length", str(length))
+        upstream.endheaders()
+
+    def _send_body(self, upstream, length):
+        patch = self.command == "PATCH"
+        if patch:
             self.front.ranges.append(self.headers.get("Content-Range"))
-        while left:
-            piece = self.rfile.read(min(PIECE, left, cut if cut is not None else left))
+        while length:
+            piece = self.rfile.read(min(PIECE, length))
             upstream.send(piece)
-            left -= len(piece)
-            if self.command == "PATCH":
-                self.front.uploaded += len(piece)
-            if cut is not None:
-                cut -= len(piece)
-                if not cut:
-                    return False
-        return True
+            length -= len(piece)
+            self.front.uploaded += len(piece) if patch else 0
+
+    def _keep(self, where, response):
+        response.read()
+        location = urllib.parse.urlsplit(response.headers["Location"])
+        self.front.kept[where] = f"{location.path}?{location.query}"
 
     def _relay(self, response):
         blob = self.command == "GET" and "/blobs/sha256:" in self.path

@@ -86,7 +86,7 @@ def test_secrets_are_tried_in_order_and_then_none(debian, front, repository, tmp
     push(tmp_path / "in", f"{front.host}/{repository}:v1", credentials)
 
 
-@pytest.mark.parametrize("login", [{}, {"username": "user", "password": "wrong"}])
+@pytest.mark.parametrize("login", [{}, {"username": "user", "password": "hidden"}])
 def test_a_refused_login_is_told(debian, repository, tmp_path, login):
     files = [docker_config(tmp_path / "wrong", debian, **login)] if login else []
     credentials = Credentials.from_files(files)
@@ -95,7 +95,7 @@ def test_a_refused_login_is_told(debian, repository, tmp_path, login):
     assert (refused.value.error_class, refused.value.retry) == ("RegistryUnauthorized", False)
     assert "imagePushSecret" in refused.value.remedy
     assert (str(tmp_path / "wrong") if login else "no login") in refused.value.message
-    assert "wrong:" not in str(refused.value)
+    assert "hidden" not in str(refused.value)
 
 
 def test_an_image_that_is_not_there_is_told(debian, credentials, repository, tmp_path):
