@@ -17,7 +17,7 @@ MAX_BYTES = 4096
 
 
 def run(work: Callable[[], Mapping[str, object]]) -> int:
-    """The exit code for `work`, whose result or failure is reported. SIGTERM ends it as `Interrupted`, as SIGINT does."""
+    """The exit code for `work`, whose end is reported; SIGTERM makes it `Interrupted`, as SIGINT does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         content = work()

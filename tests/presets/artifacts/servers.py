@@ -23,12 +23,16 @@ USER, PASSWORD = "user", "correct horse"
 PIECE = 1 << 14
 
 
-def program(name, package=""):
-    """Its path; a test is skipped without it, and fails where nothing may be skipped."""
-    path = shutil.which(name)
-    if path is None:
-        told = f"{name} is not installed: apt-get install {package or name}"
+def require(holds, told):
+    """A test is skipped without it, and fails where nothing may be skipped."""
+    if not holds:
         (pytest.fail if os.environ.get("RECONCILER_REQUIRE_ALL") == "1" else pytest.skip)(told)
+
+
+def program(name, package=""):
+    """Its path."""
+    path = shutil.which(name)
+    require(path, f"{name} is not installed: apt-get install {package or name}")
     return path
 
 
