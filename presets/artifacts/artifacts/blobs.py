@@ -161,7 +161,7 @@ def _pieces(registry: Registry, descriptor: Descriptor, start: int) -> Iterator[
     response = registry.stream("GET", f"blobs/{descriptor.digest}", headers)
     skip = start if response.status_code == 200 else 0
     try:
-        for piece in response.iter_raw(_PIECE_BYTES):
+        for piece in response.iter_raw():
             yield piece[skip:]
             skip -= min(skip, len(piece))
     except httpx.TransportError as error:

@@ -48,11 +48,14 @@ class Authorization:
 
     def _granted(self, realm: httpx.URL, query: dict[str, str]) -> str:
         """For a refresh token, which is the registry's own or, at Azure's, Entra's to be exchanged first."""
-        identity, azures = self.login.identity, realm.path == "/oauth2/token"
+        identity, registry = self.login.identity, httpx.URL(self.reference.url)
+        exchanges = (realm.netloc, realm.path) == (registry.netloc, "/oauth2/token")
         if identity:
             answer = self._refresh(realm, query, identity)
-            if not (azures and answer.status_code in (400, 401)):
+            if not (exchanges and answer.status_code in (400, 401)):
                 return self._read(answer)
+        elif not exchanges:
+            raise _unauthorized(f"{self.reference}: tokens come from {realm.host}, not from the registry")
         entra = identity or azure.entra_token(self.http)
         origin = str(realm.join("/")).rstrip("/")
         own = azure.exchange(self.http, origin, query["service"], entra)
@@ -67,12 +70,12 @@ class Authorization:
             where = f"{self.reference} with {self.login.source}: {response.request.url.copy_with(query=None)}"
             failure = refusal(response, where, self.actions, known=False)
             if response.status_code in (400, 401, 403):
-                raise _unauthorized(failure)
+                raise _unauthorized(failure.message)
             raise failure
         answer = read(Token, response.content, f"the answer of {response.url.copy_with(query=None)}")
         return answer.token or answer.access_token
 
 
-def _unauthorized(failure: ArtifactError) -> ArtifactError:
+def _unauthorized(told: str) -> ArtifactError:
     remedy = "put a login that this registry knows into the Secret that the workspace names for the image"
-    return ArtifactError("RegistryUnauthorized", failure.message, remedy)
+    return ArtifactError("RegistryUnauthorized", told, remedy)

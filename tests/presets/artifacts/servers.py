@@ -109,6 +109,7 @@ class Tokens:
     """A token server, beside the registry. `azure` has Entra's endpoints and the exchange as well."""
 
     azure: bool = False
+    elsewhere: str = ""  # a host to be named in challenges in place of this one
     logins: dict = field(default_factory=lambda: {USER: PASSWORD})
     anonymous: str = ""  # the actions that are granted without a login
     actions: str = "pull,push"
@@ -148,6 +149,7 @@ class Front:
     uploaded: int = 0
     downloaded: int = 0
     ranges: list = field(default_factory=list)
+    logins: list = field(default_factory=list)  # the `Authorization` of each request
 
     @contextmanager
     def serving(self):
@@ -179,6 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _any(self):
         self.front.seen[self.command] += 1
+        self.front.logins.append(self.headers.get("Authorization"))
         path = urllib.parse.urlsplit(self.path)
         for answer in self.front.answers:
             if answer.method == self.command and answer.path in path.path and answer.times:
@@ -220,7 +223,8 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "Bearer" and uses and path.startswith(f"/v2/{repository}/") and needed in actions:
             tokens.granted[token][2] -= 1
             return True
-        challenge = f'Bearer realm="http://{self.front.host}{tokens.realm}",service="{self.front.host}"'
+        realm = f"http://{tokens.elsewhere or self.front.host}{tokens.realm}"
+        challenge = f'Bearer realm="{realm}",service="{self.front.host}"'
         if uses:
             challenge += ',error="insufficient_scope"'
         self._error(401, "UNAUTHORIZED", "authentication required", {"WWW-Authenticate": challenge})

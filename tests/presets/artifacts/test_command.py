@@ -11,7 +11,7 @@ import artifacts
 import pytest
 from artifacts import RuntimeFailure, report
 
-from .images import adapter, contents
+from .images import adapter, contents, entry, layer, push_image, sha256
 from .servers import Answers, docker_config
 
 SOURCES = Path(artifacts.__file__).parents[1]
@@ -88,6 +88,21 @@ def test_sigterm_ends_it_as_interrupted(front, repository, tmp_path):
     assert process.returncode == 1
     assert json.loads((tmp_path / "end").read_text())["error"]["class"] == "Interrupted"
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_killed_pull_ends_right_when_it_is_started_again(front, repository, tmp_path):
+    image, out = f"{front.host}/{repository}:v1", tmp_path / "out"
+    first, second = layer(entry("data/a", b"1")), layer(entry("data/b", b"2"))
+    digest = push_image(image, [first, second])
+    front.answers = [Answers("GET", sha256(second), 429, headers={"Retry-After": "50"}, times=1)]
+    arguments = [sys.executable, "-m", "artifacts", "pull", image, str(out)]
+    with subprocess.Popen(arguments, env=environment(tmp_path), stderr=subprocess.PIPE, text=True) as process:
+        assert "again in 50.0 s" in process.stderr.readline()
+        process.kill()
+    assert contents(out) != {}
+    assert command(tmp_path, "pull", image, out)[:2] == (0, digest)
+    assert contents(out) == {"a": b"1", "b": b"2"}
+    assert sorted(path.name for path in out.iterdir()) == ["a", "b"]
 
 
 @pytest.fixture

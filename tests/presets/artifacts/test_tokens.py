@@ -1,10 +1,12 @@
 """Bearer tokens: of a token server, by refresh token, and by exchange as at Azure."""
 
+import json
+
 import pytest
-from artifacts import ArtifactError, Credentials, pull, push_adapter
+from artifacts import ArtifactError, Credentials, Reference, Registry, pull, push_adapter
 
 from .images import adapter
-from .servers import Front, Tokens, docker_config
+from .servers import Answers, Front, Tokens, docker_config
 
 
 def round_trip(front, tmp_path, repository, *files):
@@ -72,16 +74,44 @@ def test_entras_token_in_a_secret_is_exchanged(serve, tmp_path, repository, iden
     assert front.seen[f"POST /oauth2/exchange {grant}"] == 2
 
 
-def test_the_pods_identity_is_exchanged(serve, tmp_path, repository, monkeypatch):
-    front = serve(azure=True)
+@pytest.fixture
+def workload(tmp_path, monkeypatch):
+    """This process has an identity at Azure, once it is told where Entra is."""
     (tmp_path / "assertion").write_text("signed\n")
     monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "assertion"))
     monkeypatch.setenv("AZURE_CLIENT_ID", "client")
     monkeypatch.setenv("AZURE_TENANT_ID", "tenant")
-    monkeypatch.setenv("AZURE_AUTHORITY_HOST", f"http://{front.host}/")
+    return lambda host: monkeypatch.setenv("AZURE_AUTHORITY_HOST", f"http://{host}/")
+
+
+def test_the_pods_identity_is_exchanged(serve, tmp_path, repository, workload):
+    front = serve(azure=True)
+    workload(front.host)
     round_trip(front, tmp_path, repository)
     assert front.seen["POST /tenant/oauth2/v2.0/token client_credentials"] == 2
     assert front.seen["POST /oauth2/exchange access_token"] == 2
+
+
+def test_the_pods_identity_is_not_told_to_another_host(serve, tmp_path, repository, workload):
+    thief = serve(azure=True)
+    front = serve(azure=True, elsewhere=thief.host)
+    workload(front.host)
+    with pytest.raises(ArtifactError, match="RegistryUnauthorized"):
+        round_trip(front, tmp_path, repository)
+    assert thief.seen["POST"] == 0
+
+
+def test_a_login_does_not_follow_a_redirect_to_storage(serve, front, tmp_path, repository):
+    registry = serve()
+    secret = docker_config(tmp_path / "secret", registry.host)
+    round_trip(registry, tmp_path, repository, secret)
+    with Registry(Reference.parse(f"{front.host}/{repository}:v1")) as storage:
+        layer = json.loads(storage.manifest("v1").content)["layers"][0]["digest"]
+    where = f"/v2/{repository}/blobs/{layer}"
+    registry.answers = [Answers("GET", where, 307, headers={"Location": f"http://{front.host}{where}"})]
+    front.logins.clear()
+    pull(f"{registry.host}/{repository}:v1", tmp_path / "o", credentials=Credentials.from_files([secret]))
+    assert front.logins == [None]
 
 
 @pytest.mark.parametrize(
