@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+import httpx
 import pytest
 from artifacts import ArtifactError, Credentials, Reference, Registry, find, pull, push_adapter
 
@@ -113,6 +114,17 @@ def test_a_login_does_not_follow_a_redirect_to_storage(serve, front, tmp_path, r
     front.logins.clear()
     pull(f"{registry.host}/{repository}:v1", tmp_path / "o", credentials=Credentials.from_files([secret]))
     assert front.logins == [None]
+
+
+def test_a_login_does_not_follow_an_upload_to_another_host(serve, front, tmp_path, repository):
+    registry = serve()
+    secret = docker_config(tmp_path / "secret", registry.host)
+    uploads = f"/v2/{repository}/blobs/uploads/"
+    elsewhere = httpx.post(f"http://{front.host}{uploads}", trust_env=False).headers["Location"]
+    registry.answers = [Answers("POST", uploads, 202, headers={"Location": elsewhere}, times=1)]
+    front.logins.clear()
+    round_trip(registry, tmp_path, repository, secret)
+    assert front.logins == [None, None]  # PATCH and PUT
 
 
 @pytest.mark.parametrize(
