@@ -38,6 +38,8 @@ def work() -> Mapping[str, object]:
         LOG.info("%s holds this tuning's result already: nothing is trained", settings.output.image)
         return {"artifact": _artifact(settings, there.digest, there.size, adopted=True)}
     said = configuration.load(path, settings.method)
+    if settings.output.image:
+        publish.require(settings)
     outcome.begin(settings)
     done = Outcome.read(settings) or _train(settings, said)
     told: dict[str, Any] = {"metrics": done.metrics}

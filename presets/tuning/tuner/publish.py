@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from artifacts import ArtifactError, Credentials, Found, Pushed, find, push_adapter
+from artifacts import ArtifactError, Credentials, Found, Pushed, find, push_adapter, require_push
 from artifacts import annotations as keys
 
 from . import data
@@ -24,6 +24,11 @@ def found(settings: Settings) -> Found | None:
     there = find(settings.output.image, credentials=_credentials(settings))
     same = there is not None and there.annotations.get(keys.CONTENT_KEY) == settings.content_key
     return there if same else None
+
+
+def require(settings: Settings) -> None:
+    """Raises what a push would end in: better before a training than after it."""
+    require_push(settings.output.image, credentials=_credentials(settings))
 
 
 def push(settings: Settings, configuration: Configuration, config_digest: str, outcome: Outcome) -> Pushed:
