@@ -1,4 +1,4 @@
-"""What a tuning pod is told: the file `settings.json`. Its schema is the contract with whoever renders pods."""
+"""What a tuning pod is told: `settings.json`, by the contract with whoever renders pods."""
 
 import os
 from pathlib import Path
@@ -79,7 +79,7 @@ class Settings(Part):
 
     @classmethod
     def load(cls) -> Self:
-        """From the file that RECONCILER_SETTINGS names. Raises OSError, or ValueError saying what is wrong."""
+        """From the file that RECONCILER_SETTINGS names. Raises OSError, or ValueError with what is wrong."""
         return cls.model_validate_json(location().read_bytes())
 
 
