@@ -182,8 +182,8 @@ def _fits(configuration: Configuration, method: str) -> None:
 
 
 def _told(error: ValidationError) -> tuple[str, str]:
-    """Of the first fault."""
-    fault = error.errors()[0]
+    """Of the first unknown key, else of the first fault: a misspelt name is also missing where it belongs."""
+    fault = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     where = ".".join(map(str, fault["loc"]))
     if fault["type"] == "extra_forbidden":
         return f"{where}: unknown key", suggestion(str(fault["loc"][-1]), _known(fault["loc"][:-1]))
