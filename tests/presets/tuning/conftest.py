@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -47,6 +48,8 @@ class Tuning:
     auth: str = ""
     arguments: dict = field(default_factory=dict)
     sections: dict = field(default_factory=dict)
+    host: str = field(default_factory=lambda: f"127.{random.randint(64, 127)}.{random.randint(1, 254)}.1")
+    """Of its pod: an address of the loopback network."""
 
     def write(self):
         quantized = QUANTIZED if self.method == "qlora" else {}
@@ -99,7 +102,7 @@ class Tuning:
             "PYTHONPATH": PATH,
             "RECONCILER_SETTINGS": str(self.root / "settings.json"),
             "RECONCILER_TERMINATION_LOG": str(self.root / "message"),
-            "HOST": "127.0.0.1",
+            "HOST": self.host,
         }
         (self.root / "message").unlink(missing_ok=True)
         return subprocess.Popen(
