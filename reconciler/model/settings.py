@@ -204,7 +204,7 @@ class ImageSettings(Part):
 
     repository: str = Field(default="", pattern=r"^([a-zA-Z0-9][\w.:/-]*[a-zA-Z0-9])?$")
     """In which `tuning`, `inference` and `inference-vllm` lie, such as `registry.example.com/reconciler`;
-    empty: Kaito's published images run. A workspace that brings an image of its own (`presetOptions.image`) keeps it."""
+    empty: Kaito's published images run. A workspace that brings its own (`presetOptions.image`) keeps it."""
     tag: str = "0.1.0"
     pull_secrets: tuple[str, ...] = ()
     """Secrets of each workspace's namespace with which nodes pull them."""

@@ -128,5 +128,5 @@ def test_a_status_file_is_as_its_schema_says():
 
 
 def test_every_schema_is_named_in_the_readme():
-    named = set(re.findall(r"schemas/(\w+)\.schema\.json", (ROOT / "README.md").read_text()))
+    named = set(re.findall(r"schemas/([\w-]+)\.schema\.json", (ROOT / "README.md").read_text()))
     assert named == {path.name.partition(".")[0] for path in (ROOT / "schemas").glob("*.schema.json")}
