@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 
 from artifacts import report
@@ -21,8 +22,7 @@ def main() -> int:
     parser.add_argument("--host", default=os.environ.get("HOST", "0.0.0.0"), help="address to listen on")
     host: str = parser.parse_args().host
     logging.basicConfig(level=logging.INFO, format=FORMAT, stream=sys.stdout)
-    for noisy in ("httpx", "bitsandbytes", "transformers", "torch"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    _quieten()
     try:
         settings = _settings()
     except RuntimeFailure as failure:
@@ -38,6 +38,15 @@ def main() -> int:
         return serve.run(settings, host)
 
     return report.run(work)
+
+
+def _quieten() -> None:
+    """Of libraries only what is wrong, and none of their bars."""
+    for noisy in ("httpx", "bitsandbytes", "transformers", "torch", "ContinuousBatchingLogger"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    warnings.simplefilter("ignore", FutureWarning)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 def _settings() -> Settings:

@@ -1,8 +1,8 @@
 """Continuous batching: requests join and leave a running batch token by token, over a paged KV cache.
 
 One worker serves one set of adapters. transformers' worker knows nothing of adapters, and its cache shares
-equal beginnings of prompts, which would be wrong between adapters; so every set has a worker and a cache of its
-own, over the same weights.
+equal beginnings of prompts, which would be wrong between adapters; so every set has a worker and a cache of
+its own, over the same weights.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The client's side of a request: bodies no larger than allowed, no work for those who have gone, time limits."""
+"""The client's side of a request: how large it may be, how long it may take, and whether anyone still waits."""
 
 import asyncio
 import contextlib
@@ -28,13 +28,15 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
+            return
         told = dict(scope["headers"]).get(b"content-length", b"0")
         if told.isdigit() and int(told) > self._limit:
             await _read_on(receive)
             refusal = JSONResponse(self._body(scope), 413, {"Connection": "close"})
-            return await refusal(scope, receive, send)
-        return await self._app(scope, self._counted(receive), send)
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, self._counted(receive), send)
 
     def _counted(self, receive: Receive) -> Receive:
         seen = 0
@@ -66,7 +68,8 @@ class Counted:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
+            return
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -74,7 +77,7 @@ class Counted:
                 self._counter.labels(route, message["status"]).inc()
             await send(message)
 
-        return await self._app(scope, receive, sending)
+        await self._app(scope, receive, sending)
 
 
 async def _read_on(receive: Receive) -> None:

@@ -1,13 +1,13 @@
 """Draws tokens inside a batch, for each request by its own temperature, top-k, top-p and seed.
 
-transformers' batching draws by one random state for the whole batch, so a seed would mean nothing there, and its
-greedy search is one switch for all requests. Here every request brings its own random numbers: noise of Gumbel's
-distribution is added to its scores, and the largest sum is a draw by the scores' probabilities (the Gumbel-max
-trick). Without noise it is the likeliest token. So the batch is always searched greedily.
+transformers' batching draws by one random state for the whole batch, so a seed would mean nothing there, and
+its greedy search is one switch for all requests. Here every request brings its own random numbers: noise of
+Gumbel's distribution is added to its scores, and the largest sum is a draw by the scores' probabilities (the
+Gumbel-max trick). Without noise it is the likeliest token. So the batch is always searched greedily.
 """
 
 import random
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
@@ -71,8 +71,8 @@ class _TopP(ContinuousBatchingTopPLogitsWarper):
 
 
 class _Draw(ContinuousBatchingLogitsProcessor):
-    supported_kwargs = {"draw": random.Random}
-    ignored_kwargs = ()
+    supported_kwargs: ClassVar[dict[str, type]] = {"draw": random.Random}
+    ignored_kwargs: ClassVar[tuple[str, ...]] = ()
 
     def fill_defaults(self, int32_tensor: torch.Tensor) -> None:
         int32_tensor.zero_()
@@ -92,7 +92,7 @@ class _Draw(ContinuousBatchingLogitsProcessor):
 
 def _on_cpu(scores: torch.Tensor) -> bool:
     """Elsewhere a recorded graph may be replayed, in which a branch would stay as it was recorded."""
-    return scores.device.type == "cpu"
+    return str(scores.device.type) == "cpu"
 
 
 def _gumbel(numbers: torch.Tensor, width: int) -> torch.Tensor:

@@ -24,6 +24,8 @@ from .settings import Adapter, Settings
 
 LOG = logging.getLogger(__name__)
 COMBINED = "combined"
+_BESIDE_PARAMETERS = ("quant_state", "state")
+"""Where bitsandbytes' layers keep scales, and int8 weights."""
 _MODEL_REMEDY = "check base.path, or the repository, its revision and the token to read it"
 
 
@@ -62,10 +64,7 @@ def view(model: Any, adapters: Sequence[int]) -> Any:
     """A module tree over the same weights with these adapters on, the others off."""
     memo: dict[int, Any] = {id(each): each for each in (*model.parameters(), *model.buffers())}
     for module in model.modules():
-        for name in (
-            "quant_state",
-            "state",
-        ):  # bitsandbytes keeps scales, and int8 weights, beside the parameter
+        for name in _BESIDE_PARAMETERS:
             if (kept := module.__dict__.get(name)) is not None:
                 memo[id(kept)] = kept
     made = copy.deepcopy(model, memo)
@@ -190,6 +189,5 @@ def _combine(peft: Any, adapters: Sequence[Adapter]) -> None:
         raise RuntimeFailure("BadConfig", told, "serve them in workspaces of their own") from error
     for layer in peft.modules():
         if isinstance(layer, LoraLayer) and COMBINED in layer.scaling:
-            layer.scaling[COMBINED] = (
-                1.0  # the parts are scaled; rsLoRA would scale again, by the sum of ranks
-            )
+            # The parts are scaled already; rsLoRA would scale again, by the sum of ranks.
+            layer.scaling[COMBINED] = 1.0

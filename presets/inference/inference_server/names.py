@@ -1,6 +1,6 @@
 """By which model names a server answers, and with which adapters.
 
-- The preset's name, which `/chat` uses too: all adapters at once, each at its strength, as Kaito's server does it.
+- The preset's name, which `/chat` uses too: all adapters at once, each at its strength, as in Kaito's server.
 - An adapter's name: that adapter alone, at its strength.
 - `<preset>-base`, where there are adapters: the bare model.
 """
@@ -13,7 +13,7 @@ BASE_SUFFIX = "-base"
 
 
 def adapter_sets(settings: Settings) -> dict[str, tuple[int, ...]]:
-    """Numbers of adapters by model name, the default first. Raises RuntimeFailure where two things share a name."""
+    """Numbers of adapters by model name, the default first. Raises RuntimeFailure where two share a name."""
     every = tuple(range(len(settings.adapters)))
     named = [(settings.preset, every)]
     if every:

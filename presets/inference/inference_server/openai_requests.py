@@ -1,6 +1,7 @@
 """Bodies of OpenAI's completions and chat completions, as far as they are understood.
 
-Unknown keys are passed over, as clients send many. What would change the answer and cannot be done is refused.
+Unknown keys are passed over, as clients send many. What would change the answer and cannot be done is
+refused.
 """
 
 from typing import Annotated, Any, Literal, TypeAlias

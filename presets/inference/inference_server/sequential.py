@@ -1,4 +1,4 @@
-"""`generate()`, one request after the other: for models that cannot be batched, and for what batches cannot do.
+"""`generate()`, one request after the other: where a model, or what is asked of it, cannot be batched.
 
 Beams, penalties and the like look at a whole sequence, which the batch's processors do not see.
 """
@@ -102,7 +102,7 @@ class Sequential:
         )
 
 
-class _Left(StoppingCriteria):  # type: ignore[misc]
+class _Left(StoppingCriteria):
     """Stops when the client has gone."""
 
     def __init__(self, left: threading.Event) -> None:
@@ -112,7 +112,7 @@ class _Left(StoppingCriteria):  # type: ignore[misc]
         return torch.full((input_ids.shape[0],), self._left.is_set(), device=input_ids.device)
 
 
-class _Streamer(BaseStreamer):  # type: ignore[misc]
+class _Streamer(BaseStreamer):
     def __init__(self, put: Callable[[Tokens | None], None]) -> None:
         self._put, self._prompt = put, True
 
