@@ -138,6 +138,12 @@ class Demo:
                 while not done(self._workspaces):
                     if daemon.returncode is not None:
                         raise DemoFailed(f"the daemon ended:\n{_tail(self.root / 'daemon.log')}")
+                    if failed := [
+                        n for n in self._workspaces if _status(self._workspaces, n).get("phase") == "Failed"
+                    ]:
+                        raise DemoFailed(
+                            f"{failed[0]}: {_status(self._workspaces, failed[0]).get('message')}"
+                        )
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""The client's side of a request: how large it may be, how long it may take, and whether anyone still waits."""
+"""The client's side of a request: how large it may be, how long it may take, whether anyone still waits."""
 
 import asyncio
 import contextlib

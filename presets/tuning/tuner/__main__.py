@@ -58,10 +58,10 @@ def _train(settings: Settings, said: Configuration) -> Outcome:
     """Here, or in a process for each GPU."""
     if settings.processes > 1:
         return in_processes(settings)
-    from . import progress
+    from . import metrics
     from .train import train
 
-    progress.serve_metrics()
+    metrics.serve_metrics()
     return train(settings, said)
 
 

@@ -44,7 +44,7 @@ def _failure(told: Path, code: int) -> RuntimeFailure:
 
 def main() -> int:
     """One of the processes."""
-    from . import configuration, progress
+    from . import configuration, metrics
     from .__main__ import FORMAT
     from .settings import location
     from .train import train
@@ -56,7 +56,7 @@ def main() -> int:
     settings = Settings.load()
     path = Path(os.environ.get("YAML_FILE_PATH") or location().with_name("training_config.yaml"))
     if first:
-        progress.serve_metrics()
+        metrics.serve_metrics()
     try:
         train(settings, configuration.load(path, settings.method))
     except RuntimeFailure as failure:

@@ -1,89 +1,41 @@
-"""How far a training is: Prometheus metrics, and a line with a bar in the log."""
+"""How far a download is, as lines for `kubectl logs`."""
 
 import logging
-import os
 import time
-from typing import Any
 
-import torch
-from prometheus_client import Gauge, start_http_server
-from transformers import TrainerCallback
-
-from .tokens import Collator
+import httpx
 
 LOG = logging.getLogger(__name__)
-PORT = 5000
-WIDTH = 20
-STEP = Gauge("tuning_step", "Optimizer steps done")
-STEPS = Gauge("tuning_steps", "Optimizer steps in all")
-EPOCH = Gauge("tuning_epoch", "Passes over the data")
-LOSS = Gauge("tuning_loss", "Training loss, as last logged")
-EVAL_LOSS = Gauge("tuning_eval_loss", "Loss on the rows that do not train")
-TOKENS = Gauge("tuning_tokens_per_second", "Tokens of the rows trained on, padding not counted")
-LEFT = Gauge("tuning_seconds_left", "Until the last step, at the present pace")
-MEMORY = Gauge("tuning_gpu_memory_bytes", "The most that this process has allocated on its GPU")
+REPORT_S = 10.0
+MIN_BYTES_PER_S = 100
+"""Less between two lines is a connection that hangs."""
 
 
-def serve_metrics() -> None:
-    """On the address in HOST, by default on all. Without it where the port is taken: training goes on."""
-    try:
-        start_http_server(PORT, addr=os.environ.get("HOST", "0.0.0.0"))
-    except OSError as error:
-        LOG.warning("no metrics on port %d: %s", PORT, error.strerror)
+def bytes_text(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
 
 
-class Progress(TrainerCallback):
-    """Tells of every log of the Trainer, and asks it to stop where `stop` was called."""
+class Progress:
+    """`total` is None where the server does not tell it."""
 
-    def __init__(self, collator: Collator) -> None:
-        self._collator = collator
-        self._began, self._from = time.monotonic(), 0
-        self._before = 0
-        self.stopped = False
-        self.first_loss: float | None = None
+    def __init__(self, name: str, start: int, total: int | None) -> None:
+        self._name, self._total = name, total
+        self._told_at, self._told = time.monotonic(), start
 
-    def stop(self) -> None:
-        """After the step that is on its way, with a checkpoint."""
-        self.stopped = True
+    def update(self, done: int) -> None:
+        """A line now and then. Raises ReadTimeout where next to nothing comes."""
+        now = time.monotonic()
+        passed = now - self._told_at
+        if passed >= REPORT_S:
+            rate = (done - self._told) / passed
+            LOG.info("%s: %s%s, %s/s", self._name, bytes_text(done), self._of(done), bytes_text(rate))
+            if rate < MIN_BYTES_PER_S:
+                raise httpx.ReadTimeout("too slow")
+            self._told_at, self._told = now, done
 
-    @property
-    def tokens_per_second(self) -> float:
-        seconds = time.monotonic() - self._began
-        return (self._collator.tokens - self._before) / seconds if seconds > 0 else 0.0
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._began, self._from, self._before = time.monotonic(), state.global_step, self._collator.tokens
-        STEPS.set(state.max_steps)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        STEP.set(state.global_step)
-        if self.stopped:
-            control.should_save = control.should_training_stop = True
-
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
-    ) -> None:
-        if not logs or not state.is_world_process_zero:
-            return
-        if "eval_loss" in logs:
-            EVAL_LOSS.set(logs["eval_loss"])
-            LOG.info("evaluated at step %d: loss %.4f", state.global_step, logs["eval_loss"])
-        if "loss" in logs:
-            self.first_loss = logs["loss"] if self.first_loss is None else self.first_loss
-            self._tell(state, logs["loss"])
-
-    def _tell(self, state: Any, loss: float) -> None:
-        done, total = state.global_step, max(state.max_steps, 1)
-        pace = (time.monotonic() - self._began) / max(done - self._from, 1)
-        left = pace * (total - done)
-        LOSS.set(loss)
-        EPOCH.set(state.epoch or 0)
-        TOKENS.set(self.tokens_per_second)
-        LEFT.set(left)
-        if torch.cuda.is_available():
-            MEMORY.set(torch.cuda.max_memory_allocated())
-        bar = "#" * (WIDTH * done // total)
-        LOG.info(
-            "[%-*s] step %d/%d loss %.4f, %.0f tokens/s, %.0f s left",
-            *(WIDTH, bar, done, total, loss, self.tokens_per_second, left),
-        )
+    def _of(self, done: int) -> str:
+        return f" of {bytes_text(self._total)} ({done * 100 // self._total} %)" if self._total else ""

@@ -17,7 +17,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from . import data, model
 from .configuration import Configuration, bad, suggestion
 from .outcome import Outcome
-from .progress import Progress
+from .metrics import Progress
 from .settings import Settings
 from .shapes import Example
 from .tokens import Collator, Encoder
