@@ -34,11 +34,17 @@ def files(folder: Path, section: DatasetSection) -> list[Path]:
     start = _inside(folder, section.dataset_path) if section.dataset_path else folder
     candidates = [start] if start.is_file() else sorted(p for p in start.rglob("*") if p.is_file())
     kinds = [f".{section.dataset_extension}"] if section.dataset_extension else list(_READERS)
-    chosen = [p for p in candidates if p.suffix.lower() in kinds and not p.name.startswith(".")]
+    chosen = [p for p in candidates if p.suffix.lower() in kinds and not _hidden(p, folder)]
     if not chosen:
         names = ", ".join(p.name for p in candidates[:5]) or "nothing"
         raise bad(f"no file to learn from in {start}, which holds {names}", f"give {', '.join(kinds)}")
     return chosen
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    """What the downloader notes of its work, among others."""
+    parts = path.relative_to(folder).parts if path.is_relative_to(folder) else (path.name,)
+    return any(part.startswith(".") for part in parts)
 
 
 def digest(paths: list[Path]) -> str:

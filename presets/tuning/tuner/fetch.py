@@ -126,8 +126,8 @@ def _receive(response: httpx.Response, draft: Draft, total: int | None, limit: i
 
 def _validator(response: httpx.Response) -> str:
     """What names this very content: a strong ETag, else the time of its last change."""
-    etag = response.headers.get("etag", "")
-    return etag if etag and not etag.startswith("W/") else response.headers.get("last-modified", "")
+    etag: str = response.headers.get("etag", "")
+    return etag if etag and not etag.startswith("W/") else str(response.headers.get("last-modified", ""))
 
 
 def _require_room(size: int, limit: int, url: httpx.URL) -> None:

@@ -16,8 +16,8 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from . import data, model
 from .configuration import Configuration, bad, suggestion
-from .outcome import Outcome
 from .metrics import Progress
+from .outcome import Outcome
 from .settings import Settings
 from .shapes import Example
 from .tokens import Collator, Encoder

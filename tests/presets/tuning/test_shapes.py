@@ -108,6 +108,8 @@ def test_several_files_are_read_in_the_order_of_their_names(tmp_path):
     write(tmp_path / "b.jsonl", TABLE[1:])
     write(tmp_path / "a.parquet", TABLE[:1])
     (tmp_path / "notes.txt").write_text("not data")
+    (tmp_path / ".download").mkdir()
+    (tmp_path / ".download" / "state.json").write_text("{}")
     assert examples(tmp_path, DatasetSection()) == WANTED
     assert examples(tmp_path, DatasetSection(dataset_extension="jsonl")) == WANTED[1:]
     assert examples(tmp_path, DatasetSection(dataset_path="a.parquet")) == WANTED[:1]
