@@ -166,7 +166,7 @@ class AzureDevOps(Driver):
         """Whoever pushes a branch to the repository itself may do so, hence is trusted."""
         number, fork = pull["pullRequestId"], pull.get("forkSource")
         origin = fork["repository"] if fork else pull["repository"]
-        head, base = pull.get("lastMergeSourceCommit"), pull.get("lastMergeTargetCommit")
+        head = pull.get("lastMergeSourceCommit")
         return Request(
             number=number,
             title=pull["title"],
@@ -174,7 +174,6 @@ class AzureDevOps(Driver):
             branch=_branch(pull["sourceRefName"]),
             origin=origin["id"],
             base=_branch(pull["targetRefName"]),
-            base_sha=base["commitId"] if base else None,
             fetch_ref=f"refs/pull/{number}/merge" if fork else pull["sourceRefName"],
             author=pull["createdBy"]["uniqueName"],
             trusted=not fork,

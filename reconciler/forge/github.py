@@ -181,7 +181,6 @@ def _request(pull: Any) -> Request:
         branch=head["ref"],
         origin=origin,
         base=base["ref"],
-        base_sha=base["sha"],
         fetch_ref=f"refs/pull/{pull['number']}/head",
         author=_login(pull["user"]),
         trusted=not fork and pull["author_association"] in _MEMBERS,

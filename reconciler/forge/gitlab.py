@@ -170,7 +170,6 @@ def _request(merge: Any) -> tuple[int, Request]:
         branch=merge["source_branch"],
         origin=str(merge["source_project_id"] or ""),
         base=merge["target_branch"],
-        base_sha=None,
         fetch_ref=f"refs/merge-requests/{merge['iid']}/head",
         author=merge["author"]["username"],
         trusted=False,

@@ -16,7 +16,6 @@ REQUEST = Request(
     branch="chat",
     origin="org/specs",
     base="main",
-    base_sha=None,
     fetch_ref="refs/pull/7/head",
     author="ada",
     trusted=True,
