@@ -301,18 +301,14 @@ def changed_between(before: Desired | None, after: Desired) -> frozenset[Workspa
     """Workspaces that a new revision declares differently, or no longer."""
     if before is None:
         return frozenset({*after.workspaces, *after.invalid})
-    ids = {*before.workspaces, *after.workspaces, *before.invalid, *after.invalid}
-    return frozenset(
-        id
-        for id in ids
-        if before.invalid.get(id) != after.invalid.get(id)
-        or not _same(before.workspaces.get(id), after.workspaces.get(id))
-    )
+    was, now = before.workspaces, after.workspaces
+    suspects = {id for id, want in now.items() if was.get(id) is not want} | (was.keys() - now.keys())
+    changed = {id for id in suspects if not _same(was.get(id), now.get(id))}
+    invalid = before.invalid.keys() | after.invalid.keys()
+    return frozenset(changed | {id for id in invalid if before.invalid.get(id) != after.invalid.get(id)})
 
 
 def _same(one: DesiredWorkspace | None, other: DesiredWorkspace | None) -> bool:
-    if one is other:
-        return True
     if one is None or other is None:
         return False
     return one == other and one.origin.path == other.origin.path

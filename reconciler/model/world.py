@@ -70,6 +70,8 @@ class DesiredWorkspace:
     """GPUs it takes, whoever provisions them."""
     output_image: str = ""
     """Where a tuning's artifact goes."""
+    tenant: str = ""
+    """Whose it is; empty where it is nobody's, or there is no table of tenants."""
     refused: str = ""
     """The tenant rule it breaks; empty where it breaks none."""
     impersonate: str = ""
