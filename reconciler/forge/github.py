@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from reconciler.errors import ReconcilerError
 from reconciler.model.review import Approval, Check, CheckState, Request
@@ -154,6 +154,12 @@ class GitHub(Driver):
         reviews = await self._wire.read_all(path, _review, _READ_REQUESTS)
         newest = {who: approval for who, approval in reviews if who}
         return [a for a in newest.values() if a and a.sha == request.head]
+
+    async def _members(self, team: str) -> Sequence[str]:
+        """Those of teams below it as well."""
+        organisation, _, slug = (quote(part, safe="") for part in team.partition("/"))
+        path = f"/orgs/{organisation}/teams/{slug}/members"
+        return await self._wire.read_all(path, _login, "organization members: read (scope read:org)")
 
     async def merged_as(self, sha: str) -> Request | None:
         path = f"{self._repo}/commits/{sha}/pulls"

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 import structlog
 
 from .. import telemetry
-from ..errors import ReconcilerError
+from ..errors import InvalidSpec, NotPermitted, ReconcilerError
 from ..forge import Forge
 from ..model import names
 from ..model.news import News
@@ -21,7 +21,10 @@ Held = Callable[[], Mapping[str, str]]
 
 
 class Approvals:
-    """`acknowledge` lets a group through; the settings' `approvers` may have it so, or all members."""
+    """`acknowledge` lets a group through; the settings' `approvers` may have it so, or all members.
+
+    A team that cannot be read has nobody in it.
+    """
 
     def __init__(
         self,
@@ -35,7 +38,7 @@ class Approvals:
         self._context = names.check_context(cluster, "plan")
         self._held = held
         self._acknowledge = acknowledge
-        self._approvers = frozenset(settings.approvers)
+        self._approvers = settings.approvers
         self._pause = settings.poll_seconds
         self._wake = asyncio.Event()
         self._known: dict[str, str] = {}
@@ -78,20 +81,38 @@ class Approvals:
             return
         plan = (await self._forge.posted(request.head, request)).get(self._context)
         shown = fingerprints(plan.description) if plan is not None else frozenset[str]()
+        approvers = await self._allowed()
         for group in sorted(groups):
-            if any(approves(each, group, request, shown, self._approvers) for each in given):
+            if any(approves(each, group, request, shown, approvers) for each in given):
                 log.info("approved on its pull request", group=group, request=request.number)
                 await self._acknowledge(group)
 
+    async def _allowed(self) -> frozenset[str] | None:
+        """Accounts in lower case; None where any member may."""
+        if not self._approvers:
+            return None
+        teams = [name for name in self._approvers if "/" in name]
+        accounts = frozenset(name.casefold() for name in self._approvers if "/" not in name)
+        return accounts.union(*[await self._members(team) for team in teams])
+
+    async def _members(self, team: str) -> frozenset[str]:
+        try:
+            return await self._forge.members(team)
+        except (InvalidSpec, NotPermitted) as error:
+            telemetry.failed(error.reason)
+            log.warning("team not read", team=team, reason=error.reason, message=str(error))
+            return frozenset()
+
 
 def approves(
-    given: Approval, group: str, request: Request, shown: Collection[str], approvers: Collection[str]
+    given: Approval, group: str, request: Request, shown: Collection[str], approvers: Collection[str] | None
 ) -> bool:
     """A label names the group; a review approves what the check `plan` of that very head showed.
 
     Nobody approves their own request, and an account nobody can name approves nothing.
     """
-    if not given.who or given.who == request.author or (approvers and given.who not in approvers):
+    who = given.who.casefold()
+    if not who or who == request.author.casefold() or (approvers is not None and who not in approvers):
         return False
     if given.how == "label":
         return given.label == names.ACK_LABEL + group

@@ -314,6 +314,32 @@ async def test_an_approval_on_the_request_lets_a_large_change_through(reviewed, 
     await told(bed, forge, sha, apply="success", ready="success")
 
 
+@pytest.mark.dev_only
+async def test_only_the_listed_team_approves(reviewed, forge):
+    """On the development server alone: nothing of it depends on the server."""
+    bed = reviewed
+    await bed.kill()
+    bed.settings["limits"] = {"approveGpus": 1}
+    bed.settings["review"]["approvers"] = ["org/platform", "org/no-such-team"]
+    forge.teams = {"org/platform": ["Bob", "ada"]}
+    await bed.run()
+    head = propose(bed, forge, 1, {"new.yaml": inference("new", count=2)})
+    await told(bed, forge, head, plan="success")
+    for who in ("eve", "ada"):  # a member outside the team, and the author, who is in it
+        forge.review(1, who)
+    sha = merge(bed, forge, 1)
+    await told(bed, forge, sha, apply="failure")
+    asked = len(forge.asked)
+
+    async def looked():
+        return sum("/reviews" in each.path for each in forge.asked[asked:]) > 2
+
+    await bed.until(looked, "the approvals to be looked at")
+    assert "ApprovalNeeded" in checks(forge, sha)[APPLY][1]
+    forge.review(1, "bob")
+    await told(bed, forge, sha, apply="success", ready="success")
+
+
 # --- strangers -------------------------------------------------------------------------------------
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 20))
