@@ -14,6 +14,7 @@ import os
 import statistics
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -135,7 +136,9 @@ async def fleet(bed, forge):
 async def test_reviews(fleet, forge, capsys):
     single, floor = await one_by_one(fleet, forge)
     heads, first = await many(fleet, forge)
+    before = cpu_seconds(fleet)
     one, again = await merged(fleet, forge, heads[2])
+    spent = cpu_seconds(fleet) - before
     with capsys.disabled():
         middle = statistics.median
         ratio = middle(single) / middle(floor)
@@ -144,6 +147,7 @@ async def test_reviews(fleet, forge, capsys):
         print(f"the same requests by a bare client: {middle(floor):.3f} s, {ratio:.0f} times as fast")
         print(f"{REQUESTS} requests answered for the first time: {first:.1f} s")
         print(f"one of them merged: its own answer {one:.2f} s, all planned anew {again:.1f} s")
+        print(f"CPU time of the daemon for that: {spent:.1f} s")
 
 
 async def one_by_one(bed, forge):
@@ -188,6 +192,12 @@ async def merged(bed, forge, head):
 
 def changed(number):
     return inference(f"w{number:05d}", annotations={"team/x": "y"})
+
+
+def cpu_seconds(bed):
+    """Of the daemon so far: what other programs take of the machine does not count."""
+    stat = Path(f"/proc/{bed.daemon.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def reviewed(bed):
