@@ -56,16 +56,21 @@ class Mirror:
             raise MissingRef(f"{self.url} has no {self._store.ref}; push it, or correct `ref`")
         return sha
 
-    def history(self, new: str, known: str | None, within: Sequence[str]) -> tuple[Step, ...] | None:
-        """Commits reachable from `new` but not from `known`, as `history.steps`; older ones are fetched.
+    def history(
+        self, tips: Sequence[str], known: str | None, within: Sequence[str], ref: str = ""
+    ) -> tuple[Step, ...] | None:
+        """Commits reachable from `tips` but not from `known`, as `history.steps`; older ones are fetched,
+        of `ref` as well where one of the tips is its.
 
         None where they cannot be had, or are more than `MAX_COMMITS`. Raises what a fetch raises.
         """
         for depth in (None, *DEPTHS):
             if depth is not None:
                 self._store.deepen(depth)
+                if ref:
+                    self._store.also([ref], depth)
             with self._store.objects() as repo:
-                found = steps(repo, new, known, within)
+                found = steps(repo, tips, known, within)
             if found is not None:
                 return found
         return None
