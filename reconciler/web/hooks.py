@@ -21,7 +21,7 @@ TOLD_SECONDS = 60.0
 """Pause between log lines on refusals of one kind."""
 
 OnNudge = Callable[[Nudge], None]
-"""Called at once, and must not block."""
+"""Called at once in the server's thread, and must not block."""
 
 
 class Hook:
@@ -33,6 +33,8 @@ class Hook:
         self._deliveries = Deliveries()
         self._bucket = Bucket(settings.per_second, settings.burst)
         self._told: dict[str, float] = {}
+        files = (settings.secret_file, settings.previous_secret_file)
+        self._secret_files = [_SecretFile(file) for file in files if file is not None]
 
     async def answer(self, request: web.Request) -> web.Response:
         """202, or a refusal that says nothing of why."""
@@ -74,8 +76,7 @@ class Hook:
         return self._deliveries.came_before("generic", mark, time.time())
 
     def _secrets(self) -> list[str]:
-        files = (self.settings.secret_file, self.settings.previous_secret_file)
-        return [secret for file in files if file is not None and (secret := _secret(file))]
+        return [secret for file in self._secret_files if (secret := file.read())]
 
     def _tell(self, result: str) -> None:
         """Once a minute for each kind: a stranger must not be able to fill the log."""
@@ -99,12 +100,24 @@ async def _read(request: web.Request, limit: int) -> bytes | None:
     return bytes(found)
 
 
-def _secret(file: Path) -> str:
-    """Empty where it cannot be read: then nobody is believed."""
-    try:
-        secret = file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        log.warning("webhook secret unreadable", file=str(file), message=str(error))
-        return ""
-    telemetry.register_secret(secret)
-    return secret
+class _SecretFile:
+    """Read again only where it is another than before: a burst of deliveries should wait for no disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: tuple[int, int, int] | None = None
+        self._secret = ""
+
+    def read(self) -> str:
+        """Empty where it cannot be read: then nobody is believed."""
+        try:
+            found = self._path.stat()
+            version = (found.st_ino, found.st_mtime_ns, found.st_size)
+            if version != self._known:
+                self._secret = self._path.read_text().strip()
+                self._known = version
+                telemetry.register_secret(self._secret)
+        except (OSError, UnicodeDecodeError) as error:
+            log.warning("webhook secret unreadable", file=str(self._path), message=str(error))
+            self._secret, self._known = "", None
+        return self._secret

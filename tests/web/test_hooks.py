@@ -62,7 +62,8 @@ async def test_a_push_is_taken_and_nothing_of_it_but_the_ref(served):
     assert (served.nudges, served.text) == ([Nudge("refs/heads/main")], "")
 
 
-EXAMPLES = json.loads((Path(__file__).parents[1] / "data/forge/github_webhooks.json").read_text())["deliveries"]
+DATA = Path(__file__).parents[1] / "data" / "forge" / "github_webhooks.json"
+EXAMPLES = json.loads(DATA.read_text())["deliveries"]
 HINTS = {
     ("push", "refs/heads/master"): Nudge("refs/heads/master"),
     ("push", "refs/tags/simple-tag"): Nudge("refs/tags/simple-tag"),
@@ -118,21 +119,20 @@ async def test_a_refusal_says_nothing_of_why(served, body, headers, status):
 
 
 async def test_a_body_of_unknown_length_is_cut_at_the_limit(served):
-    sent = 0
-
     async def endless():
-        nonlocal sent
-        for _ in range(10_000):
-            sent += 1024
+        while True:
             yield b"x" * 1024
+            await asyncio.sleep(0)
 
-    try:
-        async with served.session.post("/hooks/github", data=endless(), headers=PUSH | signed(b"")) as answer:
-            assert answer.status == 413
-    except aiohttp.ClientError:
-        pass  # the server hung up while we were still sending
+    async with asyncio.timeout(30):
+        try:
+            async with served.session.post(
+                "/hooks/github", data=endless(), headers=PUSH | signed(b"")
+            ) as answer:
+                assert answer.status == 413
+        except aiohttp.ClientError:
+            pass  # the server hung up while we were still sending
     assert served.nudges == []
-    assert sent < 5_000_000
 
 
 async def test_a_delivery_that_is_sent_again_does_nothing(served):
