@@ -24,7 +24,7 @@ from .config import Settings
 from .errors import ReconcilerError, Unavailable
 from .forge import connect
 from .loop.asked import Asked
-from .loop.conditions import WRITE_BACK_BLOCKED, Conditions
+from .loop.conditions import REVIEW_BLOCKED, WRITE_BACK_BLOCKED, Conditions
 from .loop.cycle import World
 from .loop.daemon import Daemon, for_ever
 from .loop.execute import Hands
@@ -49,6 +49,7 @@ from .review.answer import Answers
 from .review.approvals import Approvals
 from .review.review import Review
 from .review.rollout import RolloutChecks
+from .review.rounds import Health
 from .sources import specs
 from .sources.catalog import load as load_catalogues
 from .sources.catalog import templates
@@ -137,7 +138,12 @@ class _Parts:
     async def start(self) -> Running:
         telemetry.begin()
         probes = _Readiness()
-        hooks = [Hook(each, self._nudged) for each in self.settings.web.webhooks]
+        loop = asyncio.get_running_loop()
+
+        def nudged(nudge: Nudge) -> None:
+            loop.call_soon_threadsafe(self._nudged, nudge)
+
+        hooks = [Hook(each, nudged) for each in self.settings.web.webhooks]
         web = await serve(self.settings.web, probes.probes, hooks)
         self.open.push_async_callback(web.close)
         client = await self._client()
@@ -224,7 +230,7 @@ class _Parts:
         branch, poll = settings.source.branch, settings.review.poll_seconds
         review = self.review = Review(forge, answers, branch, poll, lambda: world.tells)
         ready = settings.review.ready_seconds
-        rollout = RolloutChecks(forge, settings.cluster, ready, lambda: world.tells)
+        rollout = RolloutChecks(forge, settings.cluster, ready, lambda: world.tells, source.before)
 
         def held() -> dict[str, str]:
             return world.ledger.held_since() if world.may_write else {}
@@ -236,8 +242,10 @@ class _Parts:
             review.look()
 
         daemon.on_revision = on_revision
+        health = Health(partial(world.conditions.report, REVIEW_BLOCKED))
         for each in (review, rollout, approvals):
-            self._in_background(each.run)
+            name = type(each).__name__
+            self._in_background(partial(each.run, health.of(name)), name)
         return [review, rollout, approvals]
 
     def _nudged(self, nudge: Nudge) -> None:
@@ -249,8 +257,8 @@ class _Parts:
         if not nudge.ref and self.review is not None:
             self.review.look()
 
-    def _in_background(self, what: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.create_task(for_ever(what))
+    def _in_background(self, what: Callable[[], Awaitable[None]], name: str) -> None:
+        task = asyncio.create_task(for_ever(what, name), name=name)
 
         async def ended() -> None:
             task.cancel()

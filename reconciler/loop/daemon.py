@@ -86,9 +86,9 @@ class Daemon:
         await self._look_once()
         async with asyncio.TaskGroup() as tasks:
             for what in (self._follow_source, self._follow_cloud, self._full_passes, self._cycles):
-                tasks.create_task(for_ever(what), name=what.__name__)
+                tasks.create_task(for_ever(what, what.__name__), name=what.__name__)
             if self.world.asked is not None:
-                tasks.create_task(for_ever(self._follow_asked), name="acknowledgements")
+                tasks.create_task(for_ever(self._follow_asked, "acknowledgements"))
 
     async def _follow_source(self) -> None:
         await self._refresh()
@@ -270,15 +270,15 @@ def _settle() -> None:
     gc.freeze()
 
 
-async def for_ever(what: Callable[[], Awaitable[None]]) -> None:
+async def for_ever(what: Callable[[], Awaitable[None]], name: str) -> None:
     """A bug in one task is told and does not end the others."""
     while True:
         try:
             await what()
         except ReconcilerError as error:
-            log.warning("interrupted", task=what.__name__, reason=error.reason, message=str(error))
+            log.warning("interrupted", task=name, reason=error.reason, message=str(error))
         except Exception:
-            log.exception("bug", task=what.__name__)
+            log.exception("bug", task=name)
             telemetry.cycle_failed("Bug")
         await asyncio.sleep(AFTER_BUG)
 

@@ -117,6 +117,19 @@ class Mirror:
                     return merge(repo, str(ancestor), base, head, list(_outermost(within)))
         return Merge(why=f"it has no history in common with {base[:7]} in the last {DEPTHS[-1]} commits")
 
+    def before(self, commit: str, limit: int) -> list[str]:
+        """Up to `limit` commits that the ref was at before, newest first: first parents, for a branch goes
+        from merge to merge. Raises what a fetch raises, where older history has to be fetched."""
+        found: list[str] = []
+        for depth in (0, DEPTHS[0]):
+            if depth:
+                self._store.deepen(depth)
+            with self._store.objects() as repo:
+                found = list(islice(_first_parents(repo, commit), limit))
+                if len(found) == limit or not repo.is_shallow:
+                    break
+        return found
+
     def read(self, blob: str, limit: int) -> bytes:
         """A file's content; raises TooLarge above `limit` bytes, before any of it is loaded."""
         with self._store.objects() as repo:
@@ -152,6 +165,15 @@ class Mirror:
 
 def _tree(found: pygit2.Object | None) -> pygit2.Tree | None:
     return found.peel(pygit2.Tree) if found is not None else None
+
+
+def _first_parents(repo: pygit2.Repository, commit: str) -> Iterator[str]:
+    """As far as history is at hand."""
+    found = repo.get(commit)
+    while found is not None and found.parent_ids:
+        found = repo.get(found.parent_ids[0])
+        if found is not None:
+            yield str(found.id)
 
 
 def _commit(found: pygit2.Commit) -> Commit:

@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 import structlog
 
 from .. import telemetry
-from ..errors import InvalidSpec, NotPermitted, ReconcilerError
+from ..errors import InvalidSpec, NotPermitted
 from ..forge import Forge
 from ..model import names
 from ..model.news import News
 from ..model.review import Approval, Request
 from ..model.settings import ReviewSettings
 from ..planning.verdict import fingerprints
+from .rounds import Report, rounds
 
 log = structlog.get_logger(__name__)
 
@@ -48,31 +49,18 @@ class Approvals:
         if dict(self._held()) != self._known:
             self._wake.set()
 
-    async def run(self) -> None:
+    async def run(self, report: Report) -> None:
         """Runs until cancelled."""
-        while True:
-            pause = await self._looked_or_pause()
-            try:
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-            self._wake.clear()
+        await rounds(self._look, self._wake, self._pause, report)
 
-    async def _looked_or_pause(self) -> float | None:
+    async def _look(self) -> float | None:
         """Seconds after which to look again while something is held: a yes may come after the merge."""
         self._known = dict(self._held())
-        try:
-            for revision in sorted(set(self._known.values())):
-                groups = {fp for fp, since in self._known.items() if since == revision}
-                await self._look(revision, groups)
-        except ReconcilerError as error:
-            telemetry.failed(error.reason)
-            log.warning("approvals not read", reason=error.reason, message=str(error))
-            return max(self._pause, error.retry_after or 0.0)
+        for revision in sorted(set(self._known.values())):
+            await self._look_for({fp for fp, since in self._known.items() if since == revision}, revision)
         return self._pause if self._known else None
 
-    async def _look(self, revision: str, groups: Collection[str]) -> None:
+    async def _look_for(self, groups: Collection[str], revision: str) -> None:
         request = await self._forge.merged_as(revision)
         if request is None:
             return

@@ -95,6 +95,10 @@ class GitSource:
         found = await asyncio.to_thread(self._mirror.commits, self.current.revision, revision)
         return [commit.message for commit in found]
 
+    async def before(self, revision: str, limit: int) -> Sequence[str]:
+        """Commits that the ref was at before, newest first. May fetch older history."""
+        return await asyncio.to_thread(self._mirror.before, revision, limit)
+
     def _refreshed(self) -> Declarations:
         """In a thread that a cancelled caller leaves running: what is kept changes here, all at once."""
         with self._reading:

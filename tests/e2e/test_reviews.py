@@ -215,6 +215,22 @@ async def test_without_the_cluster_specs_are_validated_all_the_same(reviewed, fo
     assert said["plan"] == "not planned: cluster cannot be read"
 
 
+@pytest.mark.dev_only
+async def test_a_forge_that_refuses_is_told_where_people_look(reviewed, forge):
+    """On the development server alone: nothing of it depends on the server."""
+    bed = reviewed
+    forge.tokens.clear()
+
+    async def said(status):
+        return (await bed.condition("ReviewBlocked")).get("status") == status
+
+    await bed.until(lambda: said("True"), "the condition")
+    found = await bed.condition("ReviewBlocked")
+    assert (found["reason"], "does not accept the login" in found["message"]) == ("NotPermitted", True)
+    forge.tokens[TOKEN] = "reconciler-bot"
+    await bed.until(lambda: said("False"), "the condition to end", 60.0)
+
+
 async def test_a_webhook_is_why_nothing_waits_for_a_poll(bed, forge):
     """Requests and pushes are learnt of at once, though the daemon looks by itself only once an hour."""
     (bed.root / "token").write_text(TOKEN)
@@ -291,6 +307,21 @@ async def test_a_restart_tells_nothing_twice(reviewed, forge):
     assert history(forge, head, VALIDATE) == ["pending", "success"]
     assert len(forge.pulls[1].comments) == 1
     assert len(forge.statuses[sha]) == before, "what was told to its end is not begun again"
+
+
+@pytest.mark.dev_only
+async def test_what_was_open_before_a_restart_is_closed_after_it(reviewed, forge):
+    """On the development server alone: nothing of it depends on the server."""
+    bed = reviewed
+    older = bed.push({"tune.yaml": tuning("tune", image="registry.example.com/a:1")})
+    await told(bed, forge, older, apply="success", ready="pending")
+    await bed.kill()
+    bed.push({"../notes.md": "one commit that nobody ever told of"})
+    newer = bed.push({"tune.yaml": None})
+    await bed.run()
+    said = await told(bed, forge, older, ready="success")
+    assert said["ready"] == f"superseded by {newer[:12]}"
+    await told(bed, forge, newer, apply="success", ready="success")
 
 
 @pytest.mark.parametrize("how", ["label", "review"])
