@@ -13,9 +13,9 @@ from ..errors import ReconcilerError
 from ..model.declared import Declarations
 from ..model.names import WorkspaceId
 from ..model.settings import Timing
-from ..model.world import Desired, DesiredWorkspace
+from ..model.world import Desired
 from ..planning.manifests import Context
-from ..planning.resolve import Memo, resolve_again
+from ..planning.resolve import Memo, changed_between, resolve_again
 from ..provisioners import Provisioner
 from .conditions import SOURCE_UNREADABLE
 from .cycle import Report, World, reconcile_once
@@ -295,20 +295,3 @@ def due_times(report: Report, world: World) -> dict[WorkspaceId, float]:
 
 def everything(desired: Desired, world: World) -> frozenset[WorkspaceId]:
     return frozenset({*desired.workspaces, *desired.invalid, *world.view.known, *world.statuses})
-
-
-def changed_between(before: Desired | None, after: Desired) -> frozenset[WorkspaceId]:
-    """Workspaces that a new revision declares differently, or no longer."""
-    if before is None:
-        return frozenset({*after.workspaces, *after.invalid})
-    was, now = before.workspaces, after.workspaces
-    suspects = {id for id, want in now.items() if was.get(id) is not want} | (was.keys() - now.keys())
-    changed = {id for id in suspects if not _same(was.get(id), now.get(id))}
-    invalid = before.invalid.keys() | after.invalid.keys()
-    return frozenset(changed | {id for id in invalid if before.invalid.get(id) != after.invalid.get(id)})
-
-
-def _same(one: DesiredWorkspace | None, other: DesiredWorkspace | None) -> bool:
-    if one is None or other is None:
-        return False
-    return one == other and one.origin.path == other.origin.path

@@ -73,6 +73,23 @@ def resolve_again(declarations: Declarations, context: Context, memo: Memo) -> t
     return desired, meant
 
 
+def changed_between(before: Desired | None, after: Desired) -> frozenset[WorkspaceId]:
+    """Workspaces that a new revision declares differently, or no longer."""
+    if before is None:
+        return frozenset({*after.workspaces, *after.invalid})
+    was, now = before.workspaces, after.workspaces
+    suspects = {id for id, want in now.items() if was.get(id) is not want} | (was.keys() - now.keys())
+    changed = {id for id in suspects if not _same(was.get(id), now.get(id))}
+    invalid = before.invalid.keys() | after.invalid.keys()
+    return frozenset(changed | {id for id in invalid if before.invalid.get(id) != after.invalid.get(id)})
+
+
+def _same(one: DesiredWorkspace | None, other: DesiredWorkspace | None) -> bool:
+    if one is None or other is None:
+        return False
+    return one == other and one.origin.path == other.origin.path
+
+
 # --- files -----------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from ..model.news import News
 from ..model.review import Check, Request
 from ..planning.verdict import Teller
 from .answer import Answer, Answers, may_plan
+from .blind import Blind
 from .rounds import Report, rounds
 
 log = structlog.get_logger(__name__)
@@ -45,9 +46,10 @@ class Review:
     def __init__(
         self, forge: Forge, answers: Answers, branch: str, poll_seconds: float, leads: Callable[[], bool]
     ) -> None:
+        """While `answers` are given blind, nothing is told in place of what somebody saw."""
+        self.answers = answers
+        self.leads = leads
         self._forge = forge
-        self._leads = leads
-        self._answers = answers
         self._branch = branch
         self._poll = poll_seconds
         self._wake = asyncio.Event()
@@ -73,7 +75,7 @@ class Review:
 
     async def _look(self) -> float:
         """Seconds after which to look again, though nothing may wake us."""
-        if not self._leads() or self._answers.merges.current is None:
+        if not self.leads() or self.answers.merges.current is None:
             return min(self._poll, IDLE)
         return self._poll if await self.round() else min(self._poll, RETRY_SECONDS)
 
@@ -94,13 +96,13 @@ class Review:
     async def _brought(self, requests: Sequence[Request]) -> None:
         """All at once; where that fails, one by one, so that one request's contents hinder no other's."""
         try:
-            await self._answers.merges.bring({each.fetch_ref: each.head for each in requests})
+            await self.answers.merges.bring({each.fetch_ref: each.head for each in requests})
         except Unavailable:
             raise
         except ReconcilerError:
             for each in requests:
                 try:
-                    await self._answers.merges.bring({each.fetch_ref: each.head})
+                    await self.answers.merges.bring({each.fetch_ref: each.head})
                 except ReconcilerError as error:
                     log.warning("request not fetched", request=each.number, message=str(error))
 
@@ -108,10 +110,10 @@ class Review:
         given = self._given.get(request.number)
         if given is None or given.key != self._key(request):
             return True
-        return given.version != self._answers.outlook.version(given.answer.scope)
+        return given.version != self.answers.outlook.version(given.answer.scope)
 
     def _key(self, request: Request) -> Key:
-        current = self._answers.merges.current
+        current = self.answers.merges.current
         return request.head, current.revision if current else "", may_plan(request)
 
     async def _in_turn(self, request: Request) -> Exception | None:
@@ -131,13 +133,13 @@ class Review:
         return None
 
     async def _answered(self, request: Request) -> None:
-        cluster = self._answers.cluster
+        cluster = self.answers.cluster
         began = time.monotonic()
         await self._begun(request)
         key = self._key(request)
-        answer = await self._answers.to(request)
-        version = self._answers.outlook.version(answer.scope)
-        for check in answer.verdict.checks:
+        answer = await self.answers.to(request)
+        version = self.answers.outlook.version(answer.scope)
+        for check in await self._worth_telling(answer, request):
             await self._forge.post(request.head, _clean(check), request)
         given = self._given.get(request.number)
         before = given.answer.verdict.comment if given is not None else ""
@@ -146,13 +148,21 @@ class Review:
         self._given[request.number] = _Given(key, version, answer)
         telemetry.reviewed(answer.verdict.plan.state, time.monotonic() - began)
 
+    async def _worth_telling(self, answer: Answer, request: Request) -> Sequence[Check]:
+        """Another process may have seen the cluster and told of it: who is blind has nothing to add."""
+        validity, plan = answer.verdict.checks
+        if not answer.unseen or not isinstance(self.answers.outlook, Blind):
+            return validity, plan
+        known = (await self._forge.posted(request.head, request)).get(plan.context)
+        return (validity, plan) if known is None or known.state == "pending" else (validity,)
+
     async def _begun(self, request: Request) -> None:
         """What was told of a commit stands until something newer is known, also after a restart."""
         given = self._given.get(request.number)
         if given is not None and given.key[0] == request.head:
             return
         known = await self._forge.posted(request.head, request)
-        for check in Teller(self._answers.cluster, request.link).pending().checks:
+        for check in Teller(self.answers.cluster, request.link).pending().checks:
             if check.context not in known:
                 await self._forge.post(request.head, check, request)
 

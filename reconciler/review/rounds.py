@@ -44,9 +44,14 @@ async def rounds(
 class Health:
     """What keeps several parts from their work, told as one: the first by name."""
 
-    def __init__(self, report: Report) -> None:
-        self._report = report
+    def __init__(self) -> None:
+        self._report: Report | None = None
         self._failures: dict[str, tuple[str, str]] = {}
+
+    def tell(self, report: Report) -> None:
+        """From now on, and what is known already."""
+        self._report = report
+        report(*self._first())
 
     def of(self, part: str) -> Report:
         def told(reason: str, message: str) -> None:
@@ -54,7 +59,7 @@ class Health:
             self._failures.pop(part, None)
             if reason:
                 self._failures[part] = (reason, message)
-            if (now := self._first()) != before:
+            if self._report is not None and (now := self._first()) != before:
                 self._report(*now)
 
         return told

@@ -84,6 +84,14 @@ class GitSource:
             async for _ in moves:
                 yield
 
+    async def follow(self, told: Callable[[], None]) -> None:
+        """Keeps `current` as the ref is, while nobody else does. Raises what `refresh` raises."""
+        await self.refresh()
+        told()
+        async for _ in self.wakeups():
+            await self.refresh()
+            told()
+
     def look(self) -> None:
         """Somebody says that the ref moved."""
         self._moved.set()

@@ -216,6 +216,28 @@ async def test_without_the_cluster_specs_are_validated_all_the_same(reviewed, fo
 
 
 @pytest.mark.dev_only
+async def test_a_daemon_that_begins_without_its_cluster_answers_what_needs_none(reviewed, forge):
+    """On the development server alone: the way to it is what is cut."""
+    bed = reviewed
+    planned = propose(bed, forge, 1, {"new.yaml": inference("new")})
+    before = await told(bed, forge, planned, validate="success", plan="success")
+    await bed.kill()
+    bed.api.away = True
+    await bed.launch()
+    valid = propose(bed, forge, 2, {"other.yaml": inference("other")})
+    wrong = propose(bed, forge, 3, {"other.yaml": inference("other").replace("phi-3", "phi-33")})
+    said = await told(bed, forge, valid, validate="success", plan="failure")
+    assert said["validate"].startswith("workspaces: 1 changed, valid")
+    assert said["plan"] == "not planned: the cluster could not be read since the daemon began"
+    await told(bed, forge, wrong, validate="failure", plan="failure")
+    assert checks(forge, planned)[PLAN][1] == before["plan"], "what somebody saw stands"
+    bed.api.away = False
+    said = await told(bed, forge, valid, plan="success")
+    assert said["plan"].startswith("workspaces: 1 to create")
+    assert history(forge, planned, PLAN) == ["pending", "success"]
+
+
+@pytest.mark.dev_only
 async def test_a_forge_that_refuses_is_told_where_people_look(reviewed, forge):
     """On the development server alone: nothing of it depends on the server."""
     bed = reviewed
