@@ -326,8 +326,7 @@ class _Parts:
         source, status = self.settings.source, self.settings.status
         credentials = status.credentials or source.credentials
         cache = self.settings.cache / "status"
-        url, key = status.url or source.url, status.signing_key_file
-        return Branch(cache, url, ref, credentials, source.timeout_seconds, key)
+        return Branch(cache, status.url or source.url, ref, credentials, source.timeout_seconds)
 
     async def _leadership(self, client: Client, world: World) -> None:
         """Without cluster writes there is nothing to lead, and every process plans and reports."""
