@@ -1,7 +1,6 @@
 """Endpoints for webhooks: a body is read only from whom it can be believed, and answered before any work."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,8 @@ from aiohttp import web
 
 from .. import telemetry
 from ..model.settings import WebhookSettings
-from .deliveries import Bucket, Deliveries, Nudge, has_proof, nudge, refusal
+from .deliveries import Nudge, delivery_id, has_proof, nudge, refusal
+from .limits import Bucket, Deliveries
 
 log = structlog.get_logger(__name__)
 
@@ -60,20 +60,13 @@ class Hook:
             return "too-large", web.Response(status=413)
         if why := refusal(provider, headers, body, self._secrets(), time.time()):
             return why, web.Response(status=401)
-        if self._deliveries.came_before(provider, headers, time.time()) or self._repeated(body):
+        if self._deliveries.came_before(delivery_id(provider, headers, body), time.time()):
             return "repeated", web.Response(status=202)
         found = nudge(provider, headers, body)
         if found.nothing:
             return "nothing", web.Response(status=202)
         self._on_nudge(found)
         return "taken", web.Response(status=202)
-
-    def _repeated(self, body: bytes) -> bool:
-        """Azure's deliveries have their id inside; whole bodies are as good."""
-        if self.settings.provider != "azuredevops":
-            return False
-        mark = {"x-delivery": hashlib.sha256(body).hexdigest()}
-        return self._deliveries.came_before("generic", mark, time.time())
 
     def _secrets(self) -> list[str]:
         return [secret for file in self._secret_files if (secret := file.read())]
