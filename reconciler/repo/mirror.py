@@ -81,7 +81,7 @@ class Mirror:
             return commit in repo
 
     def changes(self, old: str | None, new: str, within: Sequence[str] = ()) -> list[FileChange]:
-        """Files that differ between two commits or trees, by path, under the folders `within` (none: all).
+        """Files that differ between two commits, by path, under the folders `within` (none: all).
 
         Trees are compared, so history does not matter; an `old` that is not here counts as empty.
         """
