@@ -25,9 +25,8 @@ MOST_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """A pull request's result on top of `base`, or `why` there is none. No declarations: no specs."""
+    """A pull request's result on top of the branch, or `why` there is none. No declarations: no specs."""
 
-    base: str
     why: str = ""
     declarations: Declarations | None = None
     touched: frozenset[str] = frozenset()
@@ -77,14 +76,14 @@ class Requests:
         entries = ((change, globs.entry_for(change.path)) for change in merge.changes)
         wanted = [(change, entry) for change, entry in entries if entry is not None]
         if merge.why or not wanted:
-            return Reviewed(base.revision, merge.why)
+            return Reviewed(merge.why)
         blobs = [change.new_blob for change, _ in wanted if change.new_blob and change.kind == "file"]
         if why := self._excess(blobs):
-            return Reviewed(base.revision, why)
+            return Reviewed(why)
         files = refused(self.source.applied(wanted, dict(tree), self._mirror.read))
         files = self._judged(base, files, Proposed(head, ref, merge))
         touched = frozenset(change.path for change, _ in wanted)
-        return Reviewed(base.revision, "", declared(head, files, base, touched), touched)
+        return Reviewed("", declared(head, files, base, touched), touched)
 
     def _judged(self, base: Declarations, files: Mapping[str, ParsedFile], proposed: Proposed) -> Files:
         """What would be refused after the merge for want of a signature; what is so already stays so."""
