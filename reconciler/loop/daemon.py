@@ -27,6 +27,9 @@ log = structlog.get_logger(__name__)
 LONGEST_CYCLE = 600.0
 """Seconds after which a cycle that has not ended makes the daemon unhealthy."""
 
+SWEEP_SECONDS = 3600.0
+"""Between looks for garbage through all there is."""
+
 AFTER_BUG = 5.0
 """Seconds before a task that ended is begun again."""
 
@@ -60,6 +63,7 @@ class Daemon:
         self._cycle_began = 0.0
         self._acknowledged_in = ""
         self._settled_in = ""
+        self._swept = time.monotonic()
         self._timers: dict[WorkspaceId, asyncio.TimerHandle] = {}
         self._look = asyncio.Event()
 
@@ -225,13 +229,24 @@ class Daemon:
             telemetry.cycle_failed("Bug")
             self._again(scope, 10.0)
             return
-        if desired.revision != self._settled_in:
-            self._settled_in = desired.revision
-            _settle()
+        self._settle(desired.revision)
         self.last_cycle = time.time()
         telemetry.cycle(report.applied, time.monotonic() - started, full=which != "marked")
         self._set_timers(report)
         self._after_pools()
+
+    def _settle(self, revision: str) -> None:
+        """What a revision declares stays: looking through it again and again for garbage would take half a
+        second for ten thousand workspaces, every few plans. Once an hour what was frozen is looked through
+        as well, for much of it is of no use any more."""
+        if revision == self._settled_in:
+            return
+        self._settled_in = revision
+        if time.monotonic() - self._swept >= SWEEP_SECONDS:
+            self._swept = time.monotonic()
+            gc.unfreeze()
+        gc.collect()
+        gc.freeze()
 
     def _scope(
         self, marked: frozenset[WorkspaceId], which: Scope, desired: Desired
@@ -261,13 +276,6 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for id, seconds in due_times(report, self.world).items():
             self._timers[id] = loop.call_later(seconds, self.wakeups.mark, (id,))
-
-
-def _settle() -> None:
-    """What a revision declares stays: looking through it again and again for garbage would take half a second
-    for ten thousand workspaces, every few plans."""
-    gc.collect()
-    gc.freeze()
 
 
 async def for_ever(what: Callable[[], Awaitable[None]], name: str) -> None:
