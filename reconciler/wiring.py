@@ -6,13 +6,13 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 import structlog
 import yaml
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from . import data, telemetry
 from .cluster.apply import cluster_id, workspace_versions
@@ -22,9 +22,9 @@ from .cluster.lease import Leadership
 from .cluster.state import StateStore
 from .config import Settings
 from .errors import ReconcilerError, Unavailable
-from .forge import connect
+from .forge import Forge, connect
 from .loop.asked import Asked
-from .loop.conditions import WRITE_BACK_BLOCKED, Conditions
+from .loop.conditions import REVIEW_BLOCKED, WRITE_BACK_BLOCKED, Conditions
 from .loop.cycle import World
 from .loop.daemon import Daemon, for_ever
 from .loop.execute import Hands
@@ -47,8 +47,10 @@ from .repo.mirror import Mirror
 from .repo.writer import Branch
 from .review.answer import Answers
 from .review.approvals import Approvals
+from .review.blind import Blind
 from .review.review import Review
 from .review.rollout import RolloutChecks
+from .review.rounds import Health
 from .sources import specs
 from .sources.catalog import load as load_catalogues
 from .sources.catalog import templates
@@ -56,6 +58,9 @@ from .sources.git import GitSource
 from .sources.requests import Requests
 from .statusref import StatusRef
 from .web import Hook, Nudge, Probes, serve
+
+BLIND_SECONDS = 15.0
+"""After which requests are answered without the cluster, if it stays away."""
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -133,23 +138,34 @@ class _Parts:
         self.taking_over: asyncio.Task[None] | None = None
         self.source: GitSource | None = None
         self.review: Review | None = None
+        self.health = Health()
         self.catalogues = load_catalogues(settings.catalogue, settings.prices)
 
     async def start(self) -> Running:
         telemetry.begin()
         probes = _Readiness()
-        hooks = [Hook(each, self._nudged) for each in self.settings.web.webhooks]
+        loop = asyncio.get_running_loop()
+
+        def nudged(nudge: Nudge) -> None:
+            loop.call_soon_threadsafe(self._nudged, nudge)
+
+        hooks = [Hook(each, nudged) for each in self.settings.web.webhooks]
         web = await serve(self.settings.web, probes.probes, hooks)
         self.open.push_async_callback(web.close)
+        source = self.source = git_source(self.settings)
+        forge = self._forge()
+        blind = asyncio.create_task(self._review_blind(forge, source)) if forge else None
         client = await self._client()
         id = await _patiently(lambda: cluster_id(client))
         view = View(id, self.wakeups, self.catalogues.skus, self.settings.engine)
         view.cache = await self._cache(client, view)
         world = await self._world(client, view)
-        source = self.source = git_source(self.settings)
         made_of = context(self.settings, id, self.catalogues)
         daemon = Daemon(world, source, made_of, self.settings.timing, self.wakeups)
-        await self._publisher(client, world, view, self._reviewing(daemon, source))
+        if blind is not None:
+            blind.cancel()
+        channels = self._reviewing(forge, daemon, source) if forge else []
+        await self._publisher(client, world, view, channels)
         await self._leadership(client, world)
         probes.daemon = daemon
         log.info("started", cluster=self.settings.cluster, engine=self.settings.engine, port=web.port)
@@ -211,21 +227,49 @@ class _Parts:
         self.open.push_async_callback(conditions.close)
         return World(view, hands, ledger, Planner(), Publisher([]), policy, conditions=conditions)
 
-    def _reviewing(self, daemon: Daemon, source: GitSource) -> list[Channel]:
-        """What tells on the forge; nothing where none is configured."""
-        settings, world = self.settings, daemon.world
-        if settings.forge is None:
-            return []
-        forge = connect(settings.forge)
+    def _forge(self) -> Forge | None:
+        if self.settings.forge is None:
+            return None
+        forge = connect(self.settings.forge)
         self.open.push_async_callback(forge.close)
-        requests = Requests(source, _mirror(settings, "requests"))
-        answers = Answers(
-            requests, Outlook(daemon), self.catalogues, settings.cluster, settings.review.on_unknown
-        )
-        branch, poll = settings.source.branch, settings.review.poll_seconds
-        review = self.review = Review(forge, answers, branch, poll, lambda: world.tells)
-        ready = settings.review.ready_seconds
-        rollout = RolloutChecks(forge, settings.cluster, ready, lambda: world.tells)
+        return forge
+
+    async def _review_blind(self, forge: Forge, source: GitSource) -> None:
+        """Answers requests without the cluster, where that stays away; `_reviewing` takes them over."""
+        await asyncio.sleep(BLIND_SECONDS)
+        log.warning("answering requests without the cluster")
+        requests = Requests(source, _mirror(self.settings, "requests"))
+        blind = Blind(requests, context(self.settings, "", self.catalogues))
+        self.review = self._review(forge, self._answers(requests, blind), lambda: True)
+        await for_ever(partial(source.follow, self.review.look), "blind review")
+
+    def _answers(self, requests: Requests, outlook: Outlook | Blind) -> Answers:
+        settings = self.settings
+        unknown = settings.review.on_unknown
+        return Answers(requests, outlook, self.catalogues, settings.cluster, unknown)
+
+    def _review(self, forge: Forge, answers: Answers, leads: Callable[[], bool]) -> Review:
+        settings = self.settings
+        review = Review(forge, answers, settings.source.branch, settings.review.poll_seconds, leads)
+        self._in_background(partial(review.run, self.health.of("review")), "review")
+        return review
+
+    def _reviewing(self, forge: Forge, daemon: Daemon, source: GitSource) -> list[Channel]:
+        """What tells on the forge."""
+        settings, world = self.settings, daemon.world
+        self.health.tell(partial(world.conditions.report, REVIEW_BLOCKED))
+
+        def leads() -> bool:
+            return world.tells
+
+        if self.review is None:
+            requests = Requests(source, _mirror(settings, "requests"))
+            self.review = self._review(forge, self._answers(requests, Outlook(daemon)), leads)
+        else:
+            sees = replace(self.review.answers, outlook=Outlook(daemon))
+            self.review.answers, self.review.leads = sees, leads
+        review, ready = self.review, settings.review.ready_seconds
+        rollout = RolloutChecks(forge, settings.cluster, ready, leads, source.before)
 
         def held() -> dict[str, str]:
             return world.ledger.held_since() if world.may_write else {}
@@ -237,8 +281,8 @@ class _Parts:
             review.look()
 
         daemon.on_revision = on_revision
-        for each in (review, rollout, approvals):
-            self._in_background(each.run)
+        self._in_background(partial(rollout.run, self.health.of("rollout")), "rollout")
+        self._in_background(partial(approvals.run, self.health.of("approvals")), "approvals")
         return [review, rollout, approvals]
 
     def _nudged(self, nudge: Nudge) -> None:
@@ -250,8 +294,8 @@ class _Parts:
         if not nudge.ref and self.review is not None:
             self.review.look()
 
-    def _in_background(self, what: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.create_task(for_ever(what))
+    def _in_background(self, what: Callable[[], Awaitable[None]], name: str) -> None:
+        task = asyncio.create_task(for_ever(what, name), name=name)
 
         async def ended() -> None:
             task.cancel()
@@ -283,8 +327,7 @@ class _Parts:
         source, status = self.settings.source, self.settings.status
         credentials = status.credentials or source.credentials
         cache = self.settings.cache / "status"
-        url, key = status.url or source.url, status.signing_key_file
-        return Branch(cache, url, ref, credentials, source.timeout_seconds, key)
+        return Branch(cache, status.url or source.url, ref, credentials, source.timeout_seconds)
 
     async def _leadership(self, client: Client, world: World) -> None:
         """Without cluster writes there is nothing to lead, and every process plans and reports."""
@@ -344,13 +387,11 @@ async def _patiently(what: Callable[[], Awaitable[T]]) -> T:
     attempts = AsyncRetrying(
         retry=retry_if_exception_type(Unavailable),
         wait=wait_random_exponential(max=30),
-        before_sleep=lambda state: log.warning("waiting", error=str(_failure(state))),
+        before_sleep=lambda state: log.warning(
+            "waiting", error=str(state.outcome and state.outcome.exception())
+        ),
     )
     async for attempt in attempts:
         with attempt:
             return await what()
     raise AssertionError("unreachable: attempts never end")
-
-
-def _failure(state: RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome is not None else None

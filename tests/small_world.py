@@ -12,7 +12,6 @@ from typing import Any
 
 from builders import CLUSTER_ID, NOW, PRICES, context, copied, declared, policy
 
-from reconciler.loop.daemon import changed_between
 from reconciler.loop.facts import Facts
 from reconciler.loop.ledger import Ledger
 from reconciler.loop.planner import Planner
@@ -48,7 +47,7 @@ from reconciler.planning.diff import make_plan
 from reconciler.planning.guards import guard
 from reconciler.planning.manifests import Context
 from reconciler.planning.readiness import live_ready
-from reconciler.planning.resolve import Memo, resolve_again
+from reconciler.planning.resolve import Memo, changed_between, resolve_again
 from reconciler.planning.status import assess
 from reconciler.planning.tuning_life import artifact_of
 

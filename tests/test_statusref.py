@@ -439,8 +439,8 @@ def written(remote: Repository, tmp_path: Path):
     count = iter(range(1000))
 
     def write(phase: str, day: float, key: Path | None = None, **settings) -> None:
-        branch = Branch(tmp_path / f"cache-{next(count)}", remote.url, REF, GitCredentials(), 20.0, key)
-        writer = RefWriter(branch, ("prod", "uid-1"), StatusSettings(**settings))
+        branch = Branch(tmp_path / f"cache-{next(count)}", remote.url, REF, GitCredentials(), 20.0)
+        writer = RefWriter(branch, ("prod", "uid-1"), StatusSettings(signing_key_file=key, **settings))
         writer.write(Wanted("r1", 1_700_000_000 + day * DAY, {PHI: status(PHI, phase)}))
 
     return write
@@ -478,7 +478,8 @@ def test_commits_are_signed_where_a_key_is_given(written, remote: Repository, ad
     written("Ready", 1.0, ada.key)
     config = ("-c", f"gpg.ssh.allowedSignersFile={allowed}", "-c", "gpg.format=ssh")
     for sha in commits(remote):
-        run_git("-C", str(remote.path), *config, "verify-commit", sha)
+        shown = run_git("-C", str(remote.path), *config, "log", "-1", "--format=%G? %GS", sha)
+        assert shown.strip() == "G ada@example.com"
 
 
 def test_a_key_that_cannot_sign_is_named(written, tmp_path: Path):

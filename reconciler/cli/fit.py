@@ -1,16 +1,18 @@
 """`reconciler fit`: the machines that hold a model, at what context, on how many nodes, for how much."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import typer
 
 from ..errors import InvalidSpec
 from ..model.preset import Preset, Runtime
+from ..model.sizing.advice import recipe
 from ..model.sizing.model import Model
 from ..model.sizing.options import Option, serving_options, tuning_options
 from ..model.sizing.serving import Demand
-from ..model.sizing.training import LINEAR, SEQUENCE, Method, Recipe
+from ..model.sizing.training import SEQUENCE, Method, Recipe
 from .catalogue import catalogues, one
 from .options import Cloud, OptionalSettings, Verbose, settings_of
 from .output import FAILED, counted, say, say_json, say_table
@@ -85,8 +87,7 @@ def _model(preset: Preset, runtime: Runtime | None) -> Model:
 def _recipe(preset: Preset, method: Method, context: int, sequences: int) -> Recipe:
     if preset.tuning is None:
         raise InvalidSpec(f"{preset.name}: this preset cannot be tuned")
-    targets = preset.tuning.target_modules or LINEAR
-    return Recipe(method, targets=targets, sequence=context or SEQUENCE, batch=sequences)
+    return replace(recipe(method, preset, None), sequence=context or SEQUENCE, batch=sequences)
 
 
 def _say(options: list[Option], everything: bool) -> None:

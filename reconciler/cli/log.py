@@ -10,11 +10,10 @@ import typer
 
 from ..errors import InvalidSpec, Unavailable
 from ..model.names import WorkspaceId
-from ..model.settings import GitCredentials
 from ..model.status import timestamp
 from .options import Format, OptionalSettings, Verbose, settings_of
 from .output import age, say_json, say_table
-from .statuses import Ref, StatusRefName, StatusUrl, TokenFile, reader, ref_of
+from .statuses import Ref, StatusRefName, StatusUrl, TokenFile, place, reader, ref_of
 
 Workspace = Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", show_default=False)]
 COLUMNS = ("WHEN", "FOR", "PHASE", "REASON", "COMMIT", "MESSAGE")
@@ -49,11 +48,10 @@ def log(
 
 
 def _place(file: Path | None, url: str | None, ref: str | None, token: Path | None) -> Ref:
+    """As for the other commands, but never the cluster: that tells nothing of what was."""
     settings = settings_of(file)
-    if url is not None and ref is not None:
-        return Ref(url, ref, GitCredentials(token_file=token))
-    found = ref_of(settings) if settings is not None else None
-    if found is None:
+    found = place(None, url, ref, token) if settings is None or url else ref_of(settings)
+    if not isinstance(found, Ref):
         raise InvalidSpec("name the status ref: --config with one, or --status-url and --ref")
     return found
 

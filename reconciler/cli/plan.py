@@ -11,6 +11,7 @@ from ..errors import InvalidSpec
 from ..model.declared import Declarations
 from ..planning import render
 from ..planning.comment import markdown
+from ..planning.cost import bill
 from ..planning.proposal import Proposal, document
 from ..planning.verdict import Teller
 from . import live, offline, specs
@@ -79,6 +80,7 @@ def _say(proposal: Proposal, settings: config.Settings | None, output: str) -> N
         case "json":
             say_json(document(proposal))
         case "markdown":
-            say(markdown(proposal, offline.catalogues(settings), settings.cluster if settings else ""))
+            known = offline.catalogues(settings)
+            say(markdown(proposal, bill(proposal, known), known, settings.cluster if settings else ""))
         case _:
             say(render.text(proposal))

@@ -52,6 +52,14 @@ class Forge(Protocol):
         """
         ...
 
+    async def members(self, team: str) -> frozenset[str]:
+        """Accounts of a team, in lower case, as of the last five minutes: on GitHub `organisation/team`, on
+        GitLab a group with its path (`group/subgroup`, or `group/`), on Azure DevOps `project/team`.
+
+        Groups that belong to a team of Azure's are not looked into.
+        """
+        ...
+
     async def merged_as(self, sha: str) -> Request | None:
         """The merged request by which a commit came to its branch; None where there is none."""
         ...

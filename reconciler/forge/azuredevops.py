@@ -27,6 +27,7 @@ _NEED_CODE, _NEED_STATUS, _NEED_THREADS = (
     "Code (status)",
     "Pull Request Threads (read & write)",
 )
+_NEED_TEAMS = "Project and Team (read)"
 _APPROVED = frozenset({"10", "5"})
 """Votes: approved, and approved with suggestions."""
 
@@ -66,14 +67,8 @@ class AzureDevOps(Driver):
         self._link = f"{url}/{org}/{project}/_git/{repo}/pullrequest/"
 
     async def _list(self) -> list[Request]:
-        found: list[Request] = []
-        for skip in range(0, MAX_PAGES * PER_PAGE, PER_PAGE):
-            asked = {"searchCriteria.status": "active", "$top": PER_PAGE, "$skip": skip}
-            page = await self._values("/pullrequests", self._request, _NEED_CODE, asked)
-            found += page
-            if len(page) < PER_PAGE:
-                return found
-        raise Unavailable(f"Azure DevOps: more than {MAX_PAGES * PER_PAGE} pull requests are open")
+        asked = {"searchCriteria.status": "active"}
+        return await self._pages(f"{self._repo}/pullrequests", self._request, _NEED_CODE, asked)
 
     # --- statuses
 
@@ -153,20 +148,32 @@ class AzureDevOps(Driver):
         path, body = f"{self._repo}/pullrequestquery", {"queries": queries}
         return next(iter(await self._wire.ask(path, body, completed, _NEED_CODE, _VERSION)), None)
 
-    async def _values(
+    async def _members(self, team: str) -> Sequence[str]:
+        project, _, name = (quote(part, safe="") for part in team.partition("/"))
+        path = f"{self._org}/_apis/projects/{project}/teams/{name}/members"
+        return await self._pages(path, lambda member: str(member["identity"]["uniqueName"]), _NEED_TEAMS)
+
+    async def _pages(
         self, path: str, shape: Callable[[Any], T], need: str, params: Params | None = None
     ) -> list[T]:
-        """Azure pages nothing of this but the list of requests."""
-        asked = {**_VERSION, **(params or {})}
-        return await self._wire.read(
-            self._repo + path, lambda body: [shape(each) for each in body["value"]], need, asked
-        )
+        found: list[T] = []
+        for skip in range(0, MAX_PAGES * PER_PAGE, PER_PAGE):
+            asked = {**_VERSION, **(params or {}), "$top": PER_PAGE, "$skip": skip}
+            page = await self._wire.read(path, _shaped(shape), need, asked)
+            found += page
+            if len(page) < PER_PAGE:
+                return found
+        raise Unavailable(f"Azure DevOps: {path} has more than {MAX_PAGES * PER_PAGE} entries")
+
+    async def _values(self, path: str, shape: Callable[[Any], T], need: str) -> list[T]:
+        """What Azure pages not, of the repository."""
+        return await self._wire.read(self._repo + path, _shaped(shape), need, _VERSION)
 
     def _request(self, pull: Any) -> Request:
         """Whoever pushes a branch to the repository itself may do so, hence is trusted."""
         number, fork = pull["pullRequestId"], pull.get("forkSource")
         origin = fork["repository"] if fork else pull["repository"]
-        head, base = pull.get("lastMergeSourceCommit"), pull.get("lastMergeTargetCommit")
+        head = pull.get("lastMergeSourceCommit")
         return Request(
             number=number,
             title=pull["title"],
@@ -174,7 +181,6 @@ class AzureDevOps(Driver):
             branch=_branch(pull["sourceRefName"]),
             origin=origin["id"],
             base=_branch(pull["targetRefName"]),
-            base_sha=base["commitId"] if base else None,
             fetch_ref=f"refs/pull/{number}/merge" if fork else pull["sourceRefName"],
             author=pull["createdBy"]["uniqueName"],
             trusted=not fork,
@@ -184,6 +190,10 @@ class AzureDevOps(Driver):
             ),
             link=f"{self._link}{number}",
         )
+
+
+def _shaped(shape: Callable[[Any], T]) -> Callable[[Any], list[T]]:
+    return lambda body: [shape(each) for each in body["value"]]
 
 
 def _branch(ref: str) -> str:

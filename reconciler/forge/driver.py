@@ -1,12 +1,13 @@
 """What is the same for every forge: what it says already is not said again, one thing is said at a time."""
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.errors import Unavailable
+from reconciler.errors import InvalidSpec, Unavailable
 from reconciler.model.review import Approval, Check, Posted, Request
 
 from . import text
@@ -14,6 +15,8 @@ from .wire import Wire
 
 _REMEMBERED = 512
 """Commits whose checks are kept in mind."""
+TEAM_SECONDS = 300.0
+"""How long a team is taken to have the members that it had."""
 
 Place = tuple[str, int | None]
 """A commit, and the request it is told on where that matters."""
@@ -40,6 +43,8 @@ class Driver(ABC):
         self._told: dict[Place, dict[str, Check]] = {}
         self._open: Sequence[Request] = ()
         self._own = ""
+        self._teams: dict[str, tuple[float, frozenset[str]]] = {}
+        """When each was asked for, by the monotonic clock, and who was in it."""
 
     async def open_requests(self) -> Sequence[Request]:
         """Those that are as before are the same objects as before. One may have no head for a moment."""
@@ -72,6 +77,19 @@ class Driver(ABC):
                 await self._add_comment(request, wanted)
             elif not text.same(found.text, wanted):
                 await self._edit_comment(request, found.id, wanted)
+
+    async def members(self, team: str) -> frozenset[str]:
+        at, found = self._teams.get(team, (-TEAM_SECONDS, frozenset()))
+        if time.monotonic() - at < TEAM_SECONDS:
+            return found
+        try:
+            found = frozenset(who.casefold() for who in await self._members(team))
+        except InvalidSpec as error:
+            raise InvalidSpec(
+                f"review.approvers: {team} is shown to this login as no team ({error})"
+            ) from None
+        self._teams[team] = (time.monotonic(), found)
+        return found
 
     async def close(self) -> None:
         await self._wire.close()
@@ -110,6 +128,10 @@ class Driver(ABC):
 
     @abstractmethod
     async def approvals(self, request: Request) -> Sequence[Approval]: ...
+
+    @abstractmethod
+    async def _members(self, team: str) -> Sequence[str]:
+        """Names of the accounts; InvalidSpec where there is no such team."""
 
     @abstractmethod
     async def merged_as(self, sha: str) -> Request | None: ...

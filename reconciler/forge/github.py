@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from reconciler.errors import ReconcilerError
 from reconciler.model.review import Approval, Check, CheckState, Request
@@ -155,6 +155,12 @@ class GitHub(Driver):
         newest = {who: approval for who, approval in reviews if who}
         return [a for a in newest.values() if a and a.sha == request.head]
 
+    async def _members(self, team: str) -> Sequence[str]:
+        """Those of teams below it as well."""
+        organisation, _, slug = (quote(part, safe="") for part in team.partition("/"))
+        path = f"/orgs/{organisation}/teams/{slug}/members"
+        return await self._wire.read_all(path, _login, "organization members: read (scope read:org)")
+
     async def merged_as(self, sha: str) -> Request | None:
         path = f"{self._repo}/commits/{sha}/pulls"
         with suppress(Rejected):  # GitHub does not know that commit
@@ -181,7 +187,6 @@ def _request(pull: Any) -> Request:
         branch=head["ref"],
         origin=origin,
         base=base["ref"],
-        base_sha=base["sha"],
         fetch_ref=f"refs/pull/{pull['number']}/head",
         author=_login(pull["user"]),
         trusted=not fork and pull["author_association"] in _MEMBERS,

@@ -150,6 +150,11 @@ class GitLab(Driver):
         newest = max(versions, key=lambda each: each[0], default=None)
         return newest[2] if newest and newest[1] == request.head else None
 
+    async def _members(self, team: str) -> Sequence[str]:
+        """Those of groups above it as well."""
+        path = f"/groups/{quote(team.strip('/'), safe='')}/members/all"
+        return [who for who in await self._wire.read_all(path, _active, _NEED) if who]
+
     async def merged_as(self, sha: str) -> Request | None:
         path = f"{self._project}/repository/commits/{sha}/merge_requests"
         found = await self._wire.read_all(path, lambda merge: (_request(merge), merge["state"]), _NEED)
@@ -170,7 +175,6 @@ def _request(merge: Any) -> tuple[int, Request]:
         branch=merge["source_branch"],
         origin=str(merge["source_project_id"] or ""),
         base=merge["target_branch"],
-        base_sha=None,
         fetch_ref=f"refs/merge-requests/{merge['iid']}/head",
         author=merge["author"]["username"],
         trusted=False,
@@ -185,6 +189,11 @@ def _developer(member: Any) -> int:
     """The account's id, or 0 where it may not push."""
     able = member["access_level"] >= DEVELOPER and member["state"] == "active"
     return int(member["id"]) if able else 0
+
+
+def _active(member: Any) -> str:
+    """The account's name, or nothing where it is blocked."""
+    return str(member["username"]) if member["state"] == "active" else ""
 
 
 def _status(status: Any) -> tuple[int, Check]:

@@ -29,6 +29,8 @@ WRITE_BACK_BLOCKED = "WriteBackBlocked"
 """The status ref cannot be written until somebody acts."""
 SOURCE_UNREADABLE = "SourceUnreadable"
 """The repository of specs cannot be read; what was read last still counts."""
+REVIEW_BLOCKED = "ReviewBlocked"
+"""Pull requests cannot be read or answered, or commits told of."""
 
 RETRY_SECONDS = 30.0
 """Before a write that failed is tried again."""

@@ -13,9 +13,9 @@ from ..errors import ReconcilerError
 from ..model.declared import Declarations
 from ..model.names import WorkspaceId
 from ..model.settings import Timing
-from ..model.world import Desired, DesiredWorkspace
+from ..model.world import Desired
 from ..planning.manifests import Context
-from ..planning.resolve import Memo, resolve_again
+from ..planning.resolve import Memo, changed_between, resolve_again
 from ..provisioners import Provisioner
 from .conditions import SOURCE_UNREADABLE
 from .cycle import Report, World, reconcile_once
@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 
 LONGEST_CYCLE = 600.0
 """Seconds after which a cycle that has not ended makes the daemon unhealthy."""
+
+SWEEP_SECONDS = 3600.0
+"""Between looks for garbage through all there is."""
 
 AFTER_BUG = 5.0
 """Seconds before a task that ended is begun again."""
@@ -60,6 +63,7 @@ class Daemon:
         self._cycle_began = 0.0
         self._acknowledged_in = ""
         self._settled_in = ""
+        self._swept = time.monotonic()
         self._timers: dict[WorkspaceId, asyncio.TimerHandle] = {}
         self._look = asyncio.Event()
 
@@ -86,9 +90,9 @@ class Daemon:
         await self._look_once()
         async with asyncio.TaskGroup() as tasks:
             for what in (self._follow_source, self._follow_cloud, self._full_passes, self._cycles):
-                tasks.create_task(for_ever(what), name=what.__name__)
+                tasks.create_task(for_ever(what, what.__name__), name=what.__name__)
             if self.world.asked is not None:
-                tasks.create_task(for_ever(self._follow_asked), name="acknowledgements")
+                tasks.create_task(for_ever(self._follow_asked, "acknowledgements"))
 
     async def _follow_source(self) -> None:
         await self._refresh()
@@ -225,13 +229,24 @@ class Daemon:
             telemetry.cycle_failed("Bug")
             self._again(scope, 10.0)
             return
-        if desired.revision != self._settled_in:
-            self._settled_in = desired.revision
-            _settle()
+        self._settle(desired.revision)
         self.last_cycle = time.time()
         telemetry.cycle(report.applied, time.monotonic() - started, full=which != "marked")
         self._set_timers(report)
         self._after_pools()
+
+    def _settle(self, revision: str) -> None:
+        """What a revision declares stays: looking through it again and again for garbage would take half a
+        second for ten thousand workspaces, every few plans. Once an hour what was frozen is looked through
+        as well, for much of it is of no use any more."""
+        if revision == self._settled_in:
+            return
+        self._settled_in = revision
+        if time.monotonic() - self._swept >= SWEEP_SECONDS:
+            self._swept = time.monotonic()
+            gc.unfreeze()
+        gc.collect()
+        gc.freeze()
 
     def _scope(
         self, marked: frozenset[WorkspaceId], which: Scope, desired: Desired
@@ -263,22 +278,15 @@ class Daemon:
             self._timers[id] = loop.call_later(seconds, self.wakeups.mark, (id,))
 
 
-def _settle() -> None:
-    """What a revision declares stays: looking through it again and again for garbage would take half a second
-    for ten thousand workspaces, every few plans."""
-    gc.collect()
-    gc.freeze()
-
-
-async def for_ever(what: Callable[[], Awaitable[None]]) -> None:
+async def for_ever(what: Callable[[], Awaitable[None]], name: str) -> None:
     """A bug in one task is told and does not end the others."""
     while True:
         try:
             await what()
         except ReconcilerError as error:
-            log.warning("interrupted", task=what.__name__, reason=error.reason, message=str(error))
+            log.warning("interrupted", task=name, reason=error.reason, message=str(error))
         except Exception:
-            log.exception("bug", task=what.__name__)
+            log.exception("bug", task=name)
             telemetry.cycle_failed("Bug")
         await asyncio.sleep(AFTER_BUG)
 
@@ -295,24 +303,3 @@ def due_times(report: Report, world: World) -> dict[WorkspaceId, float]:
 
 def everything(desired: Desired, world: World) -> frozenset[WorkspaceId]:
     return frozenset({*desired.workspaces, *desired.invalid, *world.view.known, *world.statuses})
-
-
-def changed_between(before: Desired | None, after: Desired) -> frozenset[WorkspaceId]:
-    """Workspaces that a new revision declares differently, or no longer."""
-    if before is None:
-        return frozenset({*after.workspaces, *after.invalid})
-    ids = {*before.workspaces, *after.workspaces, *before.invalid, *after.invalid}
-    return frozenset(
-        id
-        for id in ids
-        if before.invalid.get(id) != after.invalid.get(id)
-        or not _same(before.workspaces.get(id), after.workspaces.get(id))
-    )
-
-
-def _same(one: DesiredWorkspace | None, other: DesiredWorkspace | None) -> bool:
-    if one is other:
-        return True
-    if one is None or other is None:
-        return False
-    return one == other and one.origin.path == other.origin.path

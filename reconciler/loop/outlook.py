@@ -16,9 +16,9 @@ from ..model.world import Desired, Observed
 from ..planning.diff import make_plan
 from ..planning.foresight import foreseen
 from ..planning.proposal import Proposal
-from ..planning.resolve import Memo, resolve_again
+from ..planning.resolve import Memo, changed_between, resolve_again
 from .cycle import looked
-from .daemon import Daemon, changed_between
+from .daemon import Daemon
 
 FEW = 64
 """Names that are looked at one by one."""

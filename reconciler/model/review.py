@@ -22,8 +22,6 @@ class Request:
     """The repository of that branch, as the forge names it; empty where that repository is gone."""
     base: str
     """The branch it is to be merged into, without `refs/heads/`."""
-    base_sha: str | None
-    """The base's commit, where the forge tells one; the base may have moved since."""
     fetch_ref: str
     """Full ref in the base's repository that brings the head; of a fork's head Azure has only a merge."""
     author: str

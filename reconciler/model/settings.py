@@ -253,7 +253,8 @@ class ReviewSettings(Part):
     ready_seconds: Annotated[float, Field(gt=0)] = 7200.0
     """Time after which the check `ready` of a commit fails with what it still waits for."""
     approvers: tuple[str, ...] = ()
-    """Accounts whose label or approving review acknowledges a held group; none: any member but the author."""
+    """Accounts, and teams by a name with a slash, whose label or approving review acknowledges a held group;
+    none: any member. Never the request's author."""
 
 
 class Limits(Part):

@@ -70,6 +70,8 @@ class DesiredWorkspace:
     """GPUs it takes, whoever provisions them."""
     output_image: str = ""
     """Where a tuning's artifact goes."""
+    tenant: str = ""
+    """Whose it is; empty where it is nobody's, or there is no table of tenants."""
     refused: str = ""
     """The tenant rule it breaks; empty where it breaks none."""
     impersonate: str = ""
@@ -264,13 +266,13 @@ class Footprint:
 Fleet = Mapping[WorkspaceId, Footprint]
 
 
-def nodes_of(fleet: Fleet) -> Counter[str]:
-    """Of all workspaces, by instance type."""
-    found: Counter[str] = Counter()
-    for line in fleet.values():
+def nodes_of(lines: Iterable[Footprint]) -> Counter[str]:
+    """Of these workspaces, by instance type."""
+    found: dict[str, int] = {}
+    for line in lines:
         for instance_type, count in line.nodes.items():
-            found[instance_type] += count
-    return found
+            found[instance_type] = found.get(instance_type, 0) + count
+    return Counter(found)
 
 
 Occupants = Mapping[ObjectKey, Occupant]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ..model.catalogues import Catalogues
 from ..model.names import WorkspaceId
-from .cost import HOURS_PER_MONTH, Bill, bill
+from .cost import HOURS_PER_MONTH, Bill
 from .proposal import KINDS, VERBS, Proposal, counts, kind, tally
 from .render import body, printable, remedy, title, to_acknowledge
 from .suitability import told
@@ -18,9 +18,9 @@ SIZE = 60_000
 """Characters of Markdown; GitHub refuses comments above 65,536."""
 
 
-def markdown(proposal: Proposal, catalogues: Catalogues, cluster: str = "") -> str:
+def markdown(proposal: Proposal, cost: Bill, catalogues: Catalogues, cluster: str = "") -> str:
     """One folded part for each workspace, opened where somebody may want to act."""
-    said = "\n".join(_head(proposal, catalogues, cluster)).rstrip() + "\n"
+    said = "\n".join(_head(proposal, cost, cluster)).rstrip() + "\n"
     left = len(proposal.said)
     for id in proposal.said:
         part = _folded(id, proposal, catalogues)
@@ -30,14 +30,14 @@ def markdown(proposal: Proposal, catalogues: Catalogues, cluster: str = "") -> s
     return said
 
 
-def _head(proposal: Proposal, catalogues: Catalogues, cluster: str) -> Iterator[str]:
+def _head(proposal: Proposal, cost: Bill, cluster: str) -> Iterator[str]:
     plan = proposal.plan
     where = f" for `{cluster}`" if cluster else ""
     yield f"### Plan `{plan.fingerprint}`{where} at `{plan.revision[:7]}`"
     yield ""
     yield f"**{headline(proposal)}**"
     yield ""
-    yield from _priced(bill(proposal, catalogues))
+    yield from _priced(cost)
     yield from (f"- {remedy(f'`{fp}`', reason)}" for fp, reason in to_acknowledge(plan))
 
 

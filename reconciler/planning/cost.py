@@ -1,10 +1,11 @@
 """What a proposal costs: GPUs and list prices, by instance type."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
 from ..model.catalogues import Catalogues
-from ..model.world import Fleet, nodes_of
+from ..model.world import Footprint, nodes_of
 from .proposal import Proposal
 
 HOURS_PER_MONTH = 730
@@ -33,25 +34,22 @@ class Bill:
 
 
 def bill(proposal: Proposal, catalogues: Catalogues) -> Bill:
-    policy = proposal.policy
-    before, after = nodes_of(proposal.observed.fleet), nodes_of(proposal.fleet)
+    policy, before, after = proposal.policy, proposal.nodes_now, proposal.nodes_then
     differing = [kind for kind in sorted(before | after) if before[kind] != after[kind]]
     skus = [sku for kind in differing if (sku := catalogues.skus.get(kind)) is not None]
     return Bill(
         gpus=proposal.gpus,
         hourly=policy.hourly(after) - policy.hourly(before),
-        passing=policy.hourly(after) - policy.hourly(nodes_of(_lasting(proposal))),
+        passing=policy.hourly(after) - policy.hourly(after - nodes_of(_passing(proposal))),
         nodes=tuple((kind, before[kind], after[kind]) for kind in differing),
         seen=min((sku.price.seen for sku in skus if sku.price), default=None),
         unpriced=tuple(kind for kind in differing if kind not in policy.prices),
     )
 
 
-def _lasting(proposal: Proposal) -> Fleet:
-    """Without the pools of tunings that are yet to run: those go when they have."""
-    wanted = proposal.desired.workspaces
-    return {
-        id: line
-        for id, line in proposal.fleet.items()
-        if id in proposal.observed.fleet or id not in wanted or wanted[id].kind != "tuning"
-    }
+def _passing(proposal: Proposal) -> Iterator[Footprint]:
+    """The pools of tunings that are yet to run: those go when they have."""
+    for id in proposal.moved & proposal.fleet.keys() - proposal.observed.fleet.keys():
+        want = proposal.desired.workspaces.get(id)
+        if want is not None and want.kind == "tuning":
+            yield proposal.fleet[id]

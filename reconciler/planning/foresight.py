@@ -56,8 +56,11 @@ def foreseen(desired: Desired, observed: Observed, policy: Policy) -> Proposal:
 
 
 def _guarded(desired: Desired, seen: Observed, policy: Policy) -> Plan:
-    free = replace(seen, looked=seen.looked | make_plan(desired, seen, policy).looks)
-    return guard(make_plan(desired, free, policy), desired, free, policy)
+    plan = make_plan(desired, seen, policy)
+    if plan.looks:
+        seen = replace(seen, looked=seen.looked | plan.looks)
+        plan = make_plan(desired, seen, policy)
+    return guard(plan, desired, seen, policy)
 
 
 def _after(seen: Observed, steps: Iterable[Step], desired: Desired, policy: Policy) -> Observed:
@@ -68,10 +71,12 @@ def _after(seen: Observed, steps: Iterable[Step], desired: Desired, policy: Poli
         if step.workspace in workspaces:
             workspaces[step.workspace] = _done(workspaces[step.workspace], step)
     touched = {step.workspace for step in steps} & workspaces.keys()
-    fleet = {id: line for id, line in seen.fleet.items() if id not in touched}
+    fleet = dict(seen.fleet)
     for id in touched:
         if workspaces[id].exists:
             fleet[id] = _footprint(workspaces[id], desired, seen.fleet.get(id), policy)
+        else:
+            fleet.pop(id, None)
     return replace(seen, workspaces=workspaces, fleet=fleet, crd_served=served)
 
 

@@ -42,8 +42,7 @@ def guard(plan: Plan, desired: Desired, observed: Observed, policy: Policy) -> P
 
 def empty_source(plan: Plan, desired: Desired, observed: Observed, policy: Policy) -> Plan:
     """A tree that declares nothing at all is more likely a mistake than a wish."""
-    going = leaving(desired, observed)
-    if desired.declared_anything or not going:
+    if desired.declared_anything or not (going := leaving(desired, observed)):
         return plan
     why = f"the watched paths declare no workspace at {desired.revision[:7]}, {len(going)} are running"
     return _hold_deletions(plan, "EmptySource", why, going, policy)
@@ -127,7 +126,7 @@ def spend(plan: Plan, desired: Desired, observed: Observed, policy: Policy) -> P
     limit = policy.limits.max_dollars_per_hour
     if limit is None:
         return plan
-    nodes = nodes_of(observed.fleet)
+    nodes = nodes_of(observed.fleet.values())
     held: set[WorkspaceId] = set()
     for step in plan.steps:
         after = nodes.copy()

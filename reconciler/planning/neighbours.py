@@ -12,43 +12,45 @@ Workspaces = Mapping[WorkspaceId, DesiredWorkspace]
 Said = Iterator[tuple[WorkspaceId, str]]
 
 
-def warned(workspaces: Workspaces, engine: Engine) -> dict[WorkspaceId, DesiredWorkspace]:
+def warned(workspaces: Workspaces, engine: Engine) -> Workspaces:
     """The same, with more warnings."""
     found: dict[WorkspaceId, list[str]] = defaultdict(list)
-    for id, text in (*_one_output(workspaces), *_near_output(workspaces)):
+    made = {id: want.output_image for id, want in workspaces.items() if want.output_image}
+    for id, text in (*_one_output(made), *_near_output(workspaces, made)) if made else ():
         found[id].append(text)
     # Our own pods stay on nodes of their own workspace; Kaito's go wherever the selector fits.
     for id, text in _shared_nodes(workspaces) if engine == "kaito" else ():
         found[id].append(text)
-    return {
-        id: replace(want, warnings=(*want.warnings, *found[id])) if id in found else want
-        for id, want in workspaces.items()
+    if not found:
+        return workspaces
+    more = {
+        id: replace(workspaces[id], warnings=(*workspaces[id].warnings, *said)) for id, said in found.items()
     }
+    return {**workspaces, **more}
 
 
-def _one_output(workspaces: Workspaces) -> Said:
+def _one_output(made: Mapping[WorkspaceId, str]) -> Said:
     """Two tunings that push to one tag: whichever ends last is served."""
     makers: dict[str, list[WorkspaceId]] = defaultdict(list)
-    for id, want in workspaces.items():
-        if want.output_image:
-            makers[want.output_image].append(id)
+    for id, image in made.items():
+        makers[image].append(id)
     for image, ids in makers.items():
         for id in ids if len(ids) > 1 else ():
             others = ", ".join(str(other) for other in ids if other != id)
             yield id, f"{image} is also the output of {others}: whichever ends last stays"
 
 
-def _near_output(workspaces: Workspaces) -> Said:
+def _near_output(workspaces: Workspaces, made: Mapping[WorkspaceId, str]) -> Said:
     """An adapter from a repository that a tuning here pushes to, under a tag that none does."""
-    makers = {want.output_image: id for id, want in workspaces.items() if want.output_image}
+    makers = {image: id for id, image in made.items()}
     nearby = {_repository(image): image for image in makers}
-    for id, want in workspaces.items() if makers else ():
+    for id, want in workspaces.items():
         inference = want.workspace.inference
         for adapter in inference.adapters if inference is not None else ():
             image = adapter.source.image
-            made = nearby.get(_repository(image)) if image and "@" not in image else None
-            if made and image not in makers:
-                yield id, f"no tuning here makes {image}; {makers[made]} makes {made}"
+            near = nearby.get(_repository(image)) if image and "@" not in image else None
+            if near and image not in makers:
+                yield id, f"no tuning here makes {image}; {makers[near]} makes {near}"
 
 
 def _repository(image: str) -> str:

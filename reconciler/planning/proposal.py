@@ -1,5 +1,6 @@
 """What a plan amounts to: verbs, targets, counts, GPUs and dollars, as plain data with stable names."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,7 @@ from ..model.plan import (
     Step,
 )
 from ..model.policy import Policy
-from ..model.world import Desired, Fleet, Observed, nodes_of
+from ..model.world import Desired, Fleet, Footprint, Observed, nodes_of
 
 VERBS = ("create", "change", "delete")
 KINDS = ("create", "change", "replace", "delete")
@@ -49,18 +50,39 @@ class Proposal:
             found.setdefault(hold.workspace, ([], []))[1].append(hold)
         return dict(sorted(found.items()))
 
+    @cached_property
+    def moved(self) -> frozenset[WorkspaceId]:
+        """Those whose line in the fleet is another in the end: a few of many thousands."""
+        before, after = self.observed.fleet, self.fleet
+        found = {id for id, line in after.items() if before.get(id) is not line}
+        return frozenset(found | (before.keys() - after.keys()))
+
+    @cached_property
+    def nodes_now(self) -> Counter[str]:
+        """By instance type."""
+        return nodes_of(self.observed.fleet.values())
+
+    @cached_property
+    def nodes_then(self) -> Counter[str]:
+        """The same in the end."""
+        found = self.nodes_now + nodes_of(self._lines(self.fleet))
+        return found - nodes_of(self._lines(self.observed.fleet))
+
     @property
     def gpus(self) -> int:
         """GPUs that are added in the end; negative where some are freed."""
-        before = sum(line.gpus for line in self.observed.fleet.values())
-        return sum(line.gpus for line in self.fleet.values()) - before
+        after, before = self._lines(self.fleet), self._lines(self.observed.fleet)
+        return sum(line.gpus for line in after) - sum(line.gpus for line in before)
 
     @property
     def dollars_per_hour(self) -> float | None:
         """What that costs; None without prices."""
         if not self.policy.prices:
             return None
-        return self.policy.hourly(nodes_of(self.fleet)) - self.policy.hourly(nodes_of(self.observed.fleet))
+        return self.policy.hourly(self.nodes_then) - self.policy.hourly(self.nodes_now)
+
+    def _lines(self, fleet: Fleet) -> list[Footprint]:
+        return [fleet[id] for id in self.moved if id in fleet]
 
 
 def document(proposal: Proposal) -> dict[str, Any]:

@@ -45,10 +45,9 @@ def unidentified(desired: Desired, observed: Observed) -> str:
 
 def leaving(desired: Desired, observed: Observed) -> frozenset[WorkspaceId]:
     """Every workspace we own that is no longer declared, whether or not this cycle looks at it."""
-    kept: set[WorkspaceId] = set()
-    for broken in desired.broken.values():
-        kept |= broken.identities or frozenset()
-    gone = observed.fleet.keys() - desired.workspaces.keys() - desired.invalid.keys() - kept
+    kept = frozenset[WorkspaceId]().union(*(file.identities or () for file in desired.broken.values()))
+    wanted, invalid = desired.workspaces, desired.invalid
+    gone = [id for id in observed.fleet if id not in wanted and id not in invalid and id not in kept]
     return frozenset(id for id in gone if observed.fleet[id].path not in desired.broken)
 
 

@@ -4,7 +4,7 @@ A file with a problem quarantines itself alone: its workspaces are neither chang
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,12 +18,30 @@ from . import inference, podspec, tuning
 from .delivered import configured
 from .manifests import Context, Draft, mirror
 from .neighbours import warned
-from .tenancy import tenancy
+from .tenancy import counted, placed
 
-Key = tuple[str, WorkspaceId, str, str, str, int, str]
-Memo = dict[Key, DesiredWorkspace | tuple[Problem, ...]]
-"""The last tree's results by (blob, workspace, path and text of its configuration, path, line, commit); the
-context must stay the same."""
+Configs = Mapping[tuple[str, str], tuple[str, DeclaredConfig]]
+"""ConfigMaps of sound files by namespace and name, with the path of each."""
+Result = DesiredWorkspace | tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """What a sound file meant, and what of the tree that depended on; the context must stay the same."""
+
+    blob: str
+    commit: str
+    configs: tuple[tuple[tuple[str, str], tuple[str, DeclaredConfig] | None], ...]
+    """ConfigMaps that its workspaces name, as they were."""
+    results: tuple[tuple[WorkspaceId, Result], ...]
+
+    def holds(self, blob: str, commit: str, configs: Configs) -> bool:
+        same = self.blob == blob and self.commit == commit
+        return same and (not self.configs or all(configs.get(key) == was for key, was in self.configs))
+
+
+Memo = dict[str, Meant]
+"""The last tree's sound files by path."""
 
 
 def resolve(declarations: Declarations, context: Context) -> Desired:
@@ -32,27 +50,44 @@ def resolve(declarations: Declarations, context: Context) -> Desired:
 
 
 def resolve_again(declarations: Declarations, context: Context, memo: Memo) -> tuple[Desired, Memo]:
-    """The same with what is known from a tree before, and what will be known from this one."""
+    """The same with what is known from a tree before, and what will be known from this one.
+
+    Workspaces that mean what they meant are the same objects. Every request is resolved so, against all
+    that is declared: what is done for each workspace here is done ten thousand times for each.
+    """
     sound, invalid, broken = _sorted_out(declarations)
-    results = _results(sound, declarations, context, memo)
-    workspaces: dict[WorkspaceId, DesiredWorkspace] = {}
-    for key, found in results.items():
-        if isinstance(found, DesiredWorkspace):
-            workspaces[key[1]] = found
-        else:
-            invalid[key[1]] = found
-    texts = {name: c.data for name, (_, c) in _configs(declarations.files.values()).items()}
-    placed = configured(tenancy(workspaces, context.tenants), texts, context)
+    configs = _configs(sound)
+    meant = _meant(sound, declarations.commits, configs, context, memo)
+    workspaces, unsound = _told_apart(meant, invalid)
+    texts = {name: config.data for name, (_, config) in configs.items()}
+    placed = configured(counted(workspaces, context.tenants), texts, context)
     linked, cyclic = _linked(placed)
     desired = Desired(
         declarations.revision,
         warned(linked, context.engine),
-        {**invalid, **cyclic},
+        {**invalid, **unsound, **cyclic},
         broken,
         declared_anything=any(f.declarations or f.problems for f in declarations.files.values()),
         commits=declarations.commits,
     )
-    return desired, results
+    return desired, meant
+
+
+def changed_between(before: Desired | None, after: Desired) -> frozenset[WorkspaceId]:
+    """Workspaces that a new revision declares differently, or no longer."""
+    if before is None:
+        return frozenset({*after.workspaces, *after.invalid})
+    was, now = before.workspaces, after.workspaces
+    suspects = {id for id, want in now.items() if was.get(id) is not want} | (was.keys() - now.keys())
+    changed = {id for id in suspects if not _same(was.get(id), now.get(id))}
+    invalid = before.invalid.keys() | after.invalid.keys()
+    return frozenset(changed | {id for id in invalid if before.invalid.get(id) != after.invalid.get(id)})
+
+
+def _same(one: DesiredWorkspace | None, other: DesiredWorkspace | None) -> bool:
+    if one is None or other is None:
+        return False
+    return one == other and one.origin.path == other.origin.path
 
 
 # --- files -----------------------------------------------------------------------------------------
@@ -60,34 +95,30 @@ def resolve_again(declarations: Declarations, context: Context, memo: Memo) -> t
 
 def _sorted_out(
     declarations: Declarations,
-) -> tuple[
-    list[tuple[ParsedFile, Declaration]], dict[WorkspaceId, tuple[Problem, ...]], dict[str, BrokenFile]
-]:
-    """Declarations of sound files; problems by workspace; files with problems by path."""
+) -> tuple[list[ParsedFile], dict[WorkspaceId, tuple[Problem, ...]], dict[str, BrokenFile]]:
+    """Sound files; problems by workspace; files with problems by path."""
     twins = _twins(declarations.files.values())
-    sound: list[tuple[ParsedFile, Declaration]] = []
+    sound: list[ParsedFile] = []
     invalid: dict[WorkspaceId, tuple[Problem, ...]] = {}
     broken: dict[str, BrokenFile] = {}
     for path in sorted(declarations.files):
         parsed = declarations.files[path]
         problems = (*parsed.problems, *_duplicates(parsed, twins)) if twins else parsed.problems
         if not problems:
-            sound += [(parsed, d) for d in parsed.declarations]
+            sound.append(parsed)
             continue
         identities = parsed.identities | declarations.remembered.get(path, frozenset())
         broken[path] = BrokenFile(path, problems, identities or None)
         invalid |= dict.fromkeys(identities, problems)
-    if invalid:
-        sound = [(parsed, declared) for parsed, declared in sound if declared.id not in invalid]
     return sound, invalid, broken
 
 
 def _twins(files: Collection[ParsedFile]) -> dict[WorkspaceId, list[tuple[str, int]]]:
     """Where workspaces are declared that are declared more than once."""
-    count = Counter(declared.id for parsed in files for declared in parsed.declarations)
-    twice = {id for id, times in count.items() if times > 1}
-    if not twice:
+    all_of_them = [declared.id for parsed in files for declared in parsed.declarations]
+    if len(set(all_of_them)) == len(all_of_them):
         return {}
+    twice = {id for id, times in Counter(all_of_them).items() if times > 1}
     places: dict[WorkspaceId, list[tuple[str, int]]] = {id: [] for id in twice}
     for parsed in files:
         for declared in parsed.declarations:
@@ -115,50 +146,79 @@ class _Config:
     read: Configuration | None = None
 
 
-def _configs(files: Iterable[ParsedFile]) -> dict[tuple[str, str], tuple[str, DeclaredConfig]]:
-    """Those of sound files, with the path of each."""
-    return {(c.namespace, c.name): (f.path, c) for f in files if not f.problems for c in f.configs}
+def _configs(sound: Iterable[ParsedFile]) -> Configs:
+    return {(c.namespace, c.name): (f.path, c) for f in sound if f.configs for c in f.configs}
 
 
 # --- workspaces ------------------------------------------------------------------------------------
 
 
-def _results(
-    sound: Iterable[tuple[ParsedFile, Declaration]], declarations: Declarations, context: Context, memo: Memo
+def _meant(
+    sound: Iterable[ParsedFile], commits: Mapping[str, str], configs: Configs, context: Context, memo: Memo
 ) -> Memo:
-    """What each sound declaration means, or its problems; what the memo knows is not built again."""
-    configs = _configs(declarations.files.values())
+    """What each file means; what the memo knows is not built again."""
     defaults = {method: _Config(text) for method, text in context.templates} | {"": _Config("")}
-    results: Memo = {}
-    for parsed, declared in sound:
-        config = _config(declared.workspace, configs, defaults)
-        place = (parsed.path, declared.line, declarations.commits.get(parsed.path, ""))
-        used = (config.path, config.text) if config is not None else ("(missing)", "")
-        key = (parsed.blob, declared.id, *used, *place)
-        results[key] = memo.get(key) or _build(declared.workspace, config, Origin(*place), context)
-    return results
+    found: Memo = {}
+    for parsed in sound:
+        commit = commits.get(parsed.path, "")
+        known = memo.get(parsed.path)
+        if known is None or not known.holds(parsed.blob, commit, configs):
+            known = Meant(
+                parsed.blob,
+                commit,
+                tuple((key, configs.get(key)) for key in map(_named, parsed.declarations) if key[1]),
+                tuple(_built(parsed, commit, configs, defaults, context)),
+            )
+        found[parsed.path] = known
+    return found
 
 
-def _config(
-    workspace: Workspace,
-    configs: Mapping[tuple[str, str], tuple[str, DeclaredConfig]],
-    defaults: Mapping[str, _Config],
-) -> _Config | None:
-    """The configuration it names, else its method's default; None where the named one is missing."""
-    block = workspace.tuning or workspace.inference
+def _built(
+    parsed: ParsedFile, commit: str, configs: Configs, defaults: Mapping[str, _Config], context: Context
+) -> Iterator[tuple[WorkspaceId, Result]]:
+    for declared in parsed.declarations:
+        origin = Origin(parsed.path, declared.line, commit)
+        config = _config(declared, configs, defaults)
+        yield declared.id, _build(declared.workspace, config, origin, context)
+
+
+def _told_apart(
+    meant: Memo, invalid: Container[WorkspaceId]
+) -> tuple[dict[WorkspaceId, DesiredWorkspace], dict[WorkspaceId, tuple[Problem, ...]]]:
+    """Workspaces, and problems of others; what a broken file is about too is left to that."""
+    workspaces: dict[WorkspaceId, DesiredWorkspace] = {}
+    unsound: dict[WorkspaceId, tuple[Problem, ...]] = {}
+    for file in meant.values():
+        for id, found in file.results:
+            if id in invalid:
+                continue
+            if isinstance(found, DesiredWorkspace):
+                workspaces[id] = found
+            else:
+                unsound[id] = found
+    return workspaces, unsound
+
+
+def _named(declared: Declaration) -> tuple[str, str]:
+    """Namespace and name of the ConfigMap it names; no name where it names none."""
+    block = declared.workspace.tuning or declared.workspace.inference
     assert block is not None
-    if not block.config:
-        return defaults.get(workspace.tuning.method if workspace.tuning else "", defaults[""])
-    name = configuration.TRAINING if workspace.tuning else configuration.INFERENCE
-    path, found = configs.get((workspace.id.namespace, block.config), ("", None))
+    return declared.id.namespace, block.config or ""
+
+
+def _config(declared: Declaration, configs: Configs, defaults: Mapping[str, _Config]) -> _Config | None:
+    """The configuration it names, else its method's default; None where the named one is missing."""
+    key, tuned = _named(declared), declared.workspace.tuning
+    if not key[1]:
+        return defaults.get(tuned.method if tuned else "", defaults[""])
+    name = configuration.TRAINING if tuned else configuration.INFERENCE
+    path, found = configs.get(key, ("", None))
     if found is None or name not in found.data:
         return None
     return _Config(found.data[name], path, found.read.get(name))
 
 
-def _build(
-    workspace: Workspace, config: _Config | None, origin: Origin, context: Context
-) -> DesiredWorkspace | tuple[Problem, ...]:
+def _build(workspace: Workspace, config: _Config | None, origin: Origin, context: Context) -> Result:
     draft = Draft(context, workspace, config.text if config is not None else "")
     found = fit.problems(workspace, context.catalogues, scales_adapters=draft.runs_our_image)
     problems = [finding.problem(origin.path, origin.line) for finding in found]
@@ -167,7 +227,8 @@ def _build(
         return tuple(problems)
     made = _native(draft, origin) if context.engine == "native" else _delivered(draft, origin)
     said = config.read.value if config.read is not None else None
-    return replace(made, warnings=fit.warnings(workspace, context.catalogues, said))
+    warnings = fit.warnings(workspace, context.catalogues, said)
+    return placed(replace(made, warnings=warnings), context.tenants)
 
 
 def _misconfigured(workspace: Workspace, config: _Config) -> Iterator[Problem]:
@@ -248,24 +309,17 @@ def _common(draft: Draft, origin: Origin, **made: Any) -> DesiredWorkspace:
 
 def _linked(
     workspaces: Mapping[WorkspaceId, DesiredWorkspace],
-) -> tuple[dict[WorkspaceId, DesiredWorkspace], dict[WorkspaceId, tuple[Problem, ...]]]:
+) -> tuple[Mapping[WorkspaceId, DesiredWorkspace], dict[WorkspaceId, tuple[Problem, ...]]]:
     """Fills in `needs` from images: who mounts what a tuning makes. A cycle is a problem of all in it."""
-    makers = {
-        w.workspace.tuning.output.image: id
-        for id, w in workspaces.items()
-        if w.workspace.tuning is not None and w.workspace.tuning.output.image
-    }
+    makers = {w.output_image: id for id, w in workspaces.items() if w.output_image}
     if not makers:
-        return dict(workspaces), {}
-    needs = {id: _needs(w.workspace, makers) for id, w in workspaces.items()}
-    caught = [id for id in workspaces if needs[id] and _reaches(id, needs)]
-    cyclic: dict[WorkspaceId, tuple[Problem, ...]] = {id: (_cycle(workspaces[id], needs),) for id in caught}
-    linked = {
-        id: replace(w, needs=needs[id]) if needs[id] else w
-        for id, w in workspaces.items()
-        if id not in cyclic
+        return workspaces, {}
+    needs = {id: found for id, w in workspaces.items() if (found := _needs(w.workspace, makers))}
+    cyclic: dict[WorkspaceId, tuple[Problem, ...]] = {
+        id: (_cycle(workspaces[id], needs),) for id in needs if _reaches(id, needs)
     }
-    return linked, cyclic
+    linked = {**workspaces, **{id: replace(workspaces[id], needs=found) for id, found in needs.items()}}
+    return {id: w for id, w in linked.items() if id not in cyclic} if cyclic else linked, cyclic
 
 
 def _needs(workspace: Workspace, makers: Mapping[str, WorkspaceId]) -> frozenset[WorkspaceId]:

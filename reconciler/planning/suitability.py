@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from ..model import fit
 from ..model.catalogues import Catalogues
 from ..model.preset import Preset
+from ..model.sizing.advice import recipe
 from ..model.sizing.model import Model
 from ..model.sizing.options import Option, serving_options, tuning_options
 from ..model.sizing.serving import Demand, serving
-from ..model.sizing.training import LINEAR, Recipe, training
+from ..model.sizing.training import training
 from ..model.sku import Sku
 from ..model.workspace import Workspace
 
@@ -42,18 +43,13 @@ def _served(workspace: Workspace, model: Model, sku: Sku) -> Iterator[str]:
 
 
 def _tuned(workspace: Workspace, preset: Preset, model: Model, sku: Sku) -> Iterator[str]:
-    found = training(model, sku, _recipe(workspace, preset))
+    assert workspace.tuning is not None
+    found = training(model, sku, recipe(workspace.tuning.method, preset, None))
     parts = f"base {found.base_gib:.1f} + adapter {found.adapter_gib:.1f} + activations"
     yield (
         f"{parts} {found.activations_gib:.1f} + overhead {found.overhead_gib:g} of {sku.gib_per_gpu:g} GiB "
         f"per GPU; at most {found.max_sequence:,} tokens of a sample"
     )
-
-
-def _recipe(workspace: Workspace, preset: Preset) -> Recipe:
-    assert workspace.tuning is not None
-    targets = preset.tuning.target_modules if preset.tuning else ()
-    return Recipe(workspace.tuning.method, targets=targets or LINEAR)
 
 
 def _cheaper(
@@ -64,7 +60,7 @@ def _cheaper(
         return []
     known = [other for other in catalogues.skus if other.gpus and other.price and not other.retired]
     if workspace.tuning is not None:
-        options = tuning_options(model, known, _recipe(workspace, preset))
+        options = tuning_options(model, known, recipe(workspace.tuning.method, preset, None))
     else:
         options = serving_options(preset, model, known, Demand())
     paid = sku.price.dollars_per_hour * workspace.resource.count

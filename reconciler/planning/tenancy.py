@@ -16,24 +16,12 @@ _SHOWN = 5
 Workspaces = Mapping[WorkspaceId, DesiredWorkspace]
 
 
-def tenancy(workspaces: Workspaces, tenants: tuple[Tenant, ...]) -> Workspaces:
-    """Fills in `refused`, `impersonate` and `drift`. Without a table there is one tenant that may do all,
-    but for what Pod Security `restricted` forbids in a pod template: that is forbidden to every tenant.
+def placed(want: DesiredWorkspace, tenants: tuple[Tenant, ...]) -> DesiredWorkspace:
+    """Fills in what follows from the workspace alone: `tenant`, `refused`, `impersonate` and `drift`.
 
-    GPUs are counted in order of identity, so that the same declarations always refuse the same ones.
+    Without a table there is one tenant that may do all, but for what Pod Security `restricted` forbids in a
+    pod template: that is forbidden to every tenant.
     """
-    used: dict[str, int] = {}
-    if not tenants:
-        return {id: want if _is_plain(want) else _placed(want, (), used) for id, want in workspaces.items()}
-    return {id: _placed(workspaces[id], tenants, used) for id in sorted(workspaces)}
-
-
-def _is_plain(want: DesiredWorkspace) -> bool:
-    """Whether there is nothing to look at: true of nearly all, and asked for each on every change."""
-    return names.DRIFT not in want.workspace.metadata.annotations and _template(want) is None
-
-
-def _placed(want: DesiredWorkspace, tenants: tuple[Tenant, ...], used: dict[str, int]) -> DesiredWorkspace:
     reported = want.workspace.metadata.annotations.get(names.DRIFT) == "report"
     chosen = replace(want, drift="report") if reported else want
     if not tenants:
@@ -41,11 +29,33 @@ def _placed(want: DesiredWorkspace, tenants: tuple[Tenant, ...], used: dict[str,
     tenant = next((t for t in tenants if _covers(t, want)), None)
     if tenant is None:
         return replace(chosen, refused=f"no tenant may declare {want.id} in {want.origin.path}")
-    refused = _breach(tenant, want, used.get(tenant.name, 0))
-    if not refused:
-        used[tenant.name] = used.get(tenant.name, 0) + want.gpus
-    drift = "report" if reported else tenant.drift
-    return replace(chosen, refused=refused, impersonate=tenant.service_account or "", drift=drift)
+    return replace(
+        chosen,
+        tenant=tenant.name,
+        refused=_breach(tenant, want),
+        impersonate=tenant.service_account or "",
+        drift="report" if reported else tenant.drift,
+    )
+
+
+def counted(workspaces: Workspaces, tenants: tuple[Tenant, ...]) -> Workspaces:
+    """Refuses those by which a tenant would have more GPUs than it may.
+
+    Counted in order of identity, so that the same declarations always refuse the same ones.
+    """
+    most = {tenant.name: tenant.max_gpus for tenant in tenants if tenant.max_gpus is not None}
+    used, over = dict.fromkeys(most, 0), dict[WorkspaceId, DesiredWorkspace]()
+    for id in sorted(workspaces) if most else ():
+        want = workspaces[id]
+        if want.refused or want.tenant not in most:
+            continue
+        total, limit = used[want.tenant] + want.gpus, most[want.tenant]
+        if total > limit:
+            rule = f"tenant {want.tenant} may use {limit} GPUs; this would make {total}"
+            over[id] = replace(want, refused=rule)
+        else:
+            used[want.tenant] = total
+    return {**workspaces, **over} if over else workspaces
 
 
 def _covers(tenant: Tenant, want: DesiredWorkspace) -> bool:
@@ -54,13 +64,11 @@ def _covers(tenant: Tenant, want: DesiredWorkspace) -> bool:
     return in_path and want.id.namespace in tenant.namespaces
 
 
-def _breach(tenant: Tenant, want: DesiredWorkspace, used: int) -> str:
+def _breach(tenant: Tenant, want: DesiredWorkspace) -> str:
     allowed = tenant.instance_types
     kind = want.workspace.instance_type
     if allowed is not None and kind.lower() not in {a.lower() for a in allowed}:
         return f"tenant {tenant.name} may not use {kind}; allowed: {', '.join(allowed)}"
-    if tenant.max_gpus is not None and used + want.gpus > tenant.max_gpus:
-        return f"tenant {tenant.name} may use {tenant.max_gpus} GPUs; this would make {used + want.gpus}"
     if _template(want) is not None and not tenant.pod_templates:
         return f"tenant {tenant.name} may not bring a pod template (inference.template); name a preset"
     return _insecure(want)

@@ -12,7 +12,7 @@ from ..model.review import Annotation, Check, CheckState
 from ..model.workspace import Problem
 from ..model.world import Desired
 from .comment import headline, markdown, money
-from .cost import bill
+from .cost import Bill, bill
 from .proposal import Proposal
 from .render import to_acknowledge
 
@@ -91,12 +91,13 @@ class Teller:
 
     def planned(self, validity: Check, proposal: Proposal, catalogues: Catalogues) -> Verdict:
         """`problems` are those of the check `validity`."""
-        comment = markdown(proposal, catalogues, self.cluster)
+        cost = bill(proposal, catalogues)
+        comment = markdown(proposal, cost, catalogues, self.cluster)
         if validity.state == "failure":
             return Verdict(validity, self.check("plan", "failure", "not valid: see validate"), comment)
         refused = [hold for hold in proposal.plan.holds if hold.reason in REFUSALS]
         state: CheckState = "failure" if refused else "success"
-        return Verdict(validity, self.check("plan", state, _said(proposal, catalogues, refused)), comment)
+        return Verdict(validity, self.check("plan", state, _said(proposal, cost, refused)), comment)
 
     def unknown(self, validity: Check, why: str, policy: Unknown) -> Verdict:
         """Nobody knows what runs: what would change cannot be told."""
@@ -117,20 +118,19 @@ def fingerprints(description: str) -> frozenset[str]:
 _ASKED = "to acknowledge: "
 
 
-def _said(proposal: Proposal, catalogues: Catalogues, refused: Sequence[Hold]) -> str:
-    return "; ".join(_parts(proposal, catalogues, refused))
+def _said(proposal: Proposal, cost: Bill, refused: Sequence[Hold]) -> str:
+    return "; ".join(_parts(proposal, cost, refused))
 
 
-def _parts(proposal: Proposal, catalogues: Catalogues, refused: Sequence[Hold]) -> Iterator[str]:
+def _parts(proposal: Proposal, cost: Bill, refused: Sequence[Hold]) -> Iterator[str]:
     """The most telling first: descriptions are cut at 140 characters."""
     if refused:
         yield f"{refused[0].reason} {refused[0].workspace}"
     if groups := to_acknowledge(proposal.plan):
         yield _ASKED + " ".join(fingerprint for fingerprint, _ in groups)
     yield headline(proposal)
-    found = bill(proposal, catalogues)
-    if found.nodes:
-        yield money(found)
+    if cost.nodes:
+        yield money(cost)
     yield f"plan {proposal.plan.fingerprint}"
 
 

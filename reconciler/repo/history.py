@@ -32,15 +32,17 @@ class Step:
 
 
 def steps(
-    repo: pygit2.Repository, new: str, known: str | None, within: Sequence[str]
+    repo: pygit2.Repository, tips: Sequence[str], known: str | None, within: Sequence[str]
 ) -> tuple[Step, ...] | None:
-    """Commits reachable from `new` but not from `known`, children first, with what they changed in the
+    """Commits reachable from `tips` but not from `known`, children first, with what they changed in the
     folders `within`. Without `known`, or where it is not at hand, all back to the first.
 
     None where that cannot be told: history ends too early here, or there are more than `MAX_COMMITS`.
     """
     ends = _ends(repo)
-    walker = repo.walk(new, SortMode.TOPOLOGICAL | SortMode.TIME)
+    walker = repo.walk(None, SortMode.TOPOLOGICAL | SortMode.TIME)
+    for tip in tips:
+        walker.push(tip)
     if known is not None and known in repo:
         walker.hide(known)
     found: list[Step] = []

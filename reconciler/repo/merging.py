@@ -1,7 +1,7 @@
 """What a merge would change, without making it: nothing is checked out and no tree is written."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pygit2
 
@@ -17,6 +17,8 @@ class Merge:
 
     changes: tuple[FileChange, ...] = ()
     why: str = ""
+    decided: frozenset[str] = frozenset()
+    """Paths of those that neither side has so: lines of both."""
 
 
 def merge(
@@ -34,9 +36,12 @@ def merge(
     if why := _too_large(repo, (side[path] for path in differing for side in (ours, theirs))):
         return Merge(why=why)
     if differing or _nested(ours, theirs):
-        return _by_lines(repo, trees, folders)
-    taken = (theirs[path] for path in sorted(theirs.keys() - both))
-    return Merge(tuple(change for change in taken if _within(change.path, folders)))
+        merged = _by_lines(repo, trees, folders)
+        taken = {path: change.new_blob for path, change in theirs.items()}
+        decided = (c.path for c in merged.changes if taken.get(c.path, c.old_blob) != c.new_blob)
+        return replace(merged, decided=frozenset(decided))
+    others = (theirs[path] for path in sorted(theirs.keys() - both))
+    return Merge(tuple(change for change in others if _within(change.path, folders)))
 
 
 def _too_large(repo: pygit2.Repository, changes: Iterable[FileChange]) -> str:

@@ -56,16 +56,21 @@ class Mirror:
             raise MissingRef(f"{self.url} has no {self._store.ref}; push it, or correct `ref`")
         return sha
 
-    def history(self, new: str, known: str | None, within: Sequence[str]) -> tuple[Step, ...] | None:
-        """Commits reachable from `new` but not from `known`, as `history.steps`; older ones are fetched.
+    def history(
+        self, tips: Sequence[str], known: str | None, within: Sequence[str], ref: str = ""
+    ) -> tuple[Step, ...] | None:
+        """Commits reachable from `tips` but not from `known`, as `history.steps`; older ones are fetched,
+        of `ref` as well where one of the tips is its.
 
         None where they cannot be had, or are more than `MAX_COMMITS`. Raises what a fetch raises.
         """
         for depth in (None, *DEPTHS):
             if depth is not None:
                 self._store.deepen(depth)
+                if ref:
+                    self._store.also([ref], depth)
             with self._store.objects() as repo:
-                found = steps(repo, new, known, within)
+                found = steps(repo, tips, known, within)
             if found is not None:
                 return found
         return None
@@ -76,7 +81,7 @@ class Mirror:
             return commit in repo
 
     def changes(self, old: str | None, new: str, within: Sequence[str] = ()) -> list[FileChange]:
-        """Files that differ between two commits or trees, by path, under the folders `within` (none: all).
+        """Files that differ between two commits, by path, under the folders `within` (none: all).
 
         Trees are compared, so history does not matter; an `old` that is not here counts as empty.
         """
@@ -111,6 +116,19 @@ class Mirror:
                 if ancestor is not None:
                     return merge(repo, str(ancestor), base, head, list(_outermost(within)))
         return Merge(why=f"it has no history in common with {base[:7]} in the last {DEPTHS[-1]} commits")
+
+    def before(self, commit: str, limit: int) -> list[str]:
+        """Up to `limit` commits that the ref was at before, newest first: first parents, for a branch goes
+        from merge to merge. Raises what a fetch raises, where older history has to be fetched."""
+        found: list[str] = []
+        for depth in (0, DEPTHS[0]):
+            if depth:
+                self._store.deepen(depth)
+            with self._store.objects() as repo:
+                found = list(islice(_first_parents(repo, commit), limit))
+                if len(found) == limit or not repo.is_shallow:
+                    break
+        return found
 
     def read(self, blob: str, limit: int) -> bytes:
         """A file's content; raises TooLarge above `limit` bytes, before any of it is loaded."""
@@ -147,6 +165,15 @@ class Mirror:
 
 def _tree(found: pygit2.Object | None) -> pygit2.Tree | None:
     return found.peel(pygit2.Tree) if found is not None else None
+
+
+def _first_parents(repo: pygit2.Repository, commit: str) -> Iterator[str]:
+    """As far as history is at hand."""
+    found = repo.get(commit)
+    while found is not None and found.parent_ids:
+        found = repo.get(found.parent_ids[0])
+        if found is not None:
+            yield str(found.id)
 
 
 def _commit(found: pygit2.Commit) -> Commit:

@@ -44,7 +44,7 @@ class Store(Protocol):
         ...
 
     def deepen(self, depth: int) -> None:
-        """Makes at least this many commits of each ref's history be at hand, where the server has them."""
+        """Makes at least this many commits of the ref's history be at hand, where the server has them."""
         ...
 
     def also(self, refs: Sequence[str], depth: int) -> None:

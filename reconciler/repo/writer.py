@@ -4,6 +4,7 @@ Every method blocks; call them with `asyncio.to_thread`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -18,20 +19,20 @@ from .store import open_store, tip_of
 from .trees import files, subtree, written
 
 
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who commits; with a key (OpenSSH's), commits are signed with it."""
+
+    name: str
+    email: str
+    signing_key: Path | None = None
+
+
 class Branch:
     """One ref that we write, in one repository."""
 
-    def __init__(  # noqa: PLR0913
-        self,
-        cache: Path,
-        url: str,
-        ref: str,
-        credentials: GitCredentials,
-        timeout: float,
-        signing_key: Path | None = None,
-    ) -> None:
+    def __init__(self, cache: Path, url: str, ref: str, credentials: GitCredentials, timeout: float) -> None:
         self.ref = full_ref(ref)
-        self._signing_key = signing_key
         self._local = local_path(url)
         self._remote = Remote(url, credentials, timeout)
         self._store = open_store(cache, url, ref, credentials, timeout)
@@ -82,7 +83,7 @@ class Branch:
         base_tip: str | None,
         changes: Mapping[str, bytes | None],
         message: str,
-        author: tuple[str, str],
+        author: Author,
         when: float,
     ) -> str:
         """A commit of the tree of `base_tip` with files put or (None) removed; a root without `parent`.
@@ -94,12 +95,12 @@ class Branch:
             tree = written(repo, base, changes) or repo.TreeBuilder().write()
             if parent is not None and repo[parent].tree.id == tree:
                 return parent
-            who = pygit2.Signature(*author, int(when), 0)
+            who = pygit2.Signature(author.name, author.email, int(when), 0)
             parents = [parent] if parent is not None else []
-            if self._signing_key is None:
+            if author.signing_key is None:
                 return str(repo.create_commit(None, who, who, message, tree, parents))
             content = repo.create_commit_string(who, who, message, tree, parents)
-            signature = signed(content.encode(), self._signing_key)
+            signature = signed(content.encode(), author.signing_key)
             return str(repo.create_commit_with_signature(content, signature, "gpgsig"))
 
     def push(self, sha: str, expected: str | None) -> None:

@@ -47,6 +47,8 @@ class Answer:
 
     verdict: Verdict
     scope: frozenset[WorkspaceId] = frozenset()
+    unseen: bool = False
+    """The cluster could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Answers:
         try:
             proposal = await self.outlook.proposal(desired, scope)
         except ReconcilerError as error:
-            return Answer(teller.unknown(validity, str(error), self.on_unknown), scope)
+            return Answer(teller.unknown(validity, str(error), self.on_unknown), scope, unseen=True)
         return Answer(teller.planned(validity, proposal, self.catalogues), scope)
 
 

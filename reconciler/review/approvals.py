@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 import structlog
 
 from .. import telemetry
-from ..errors import ReconcilerError
+from ..errors import InvalidSpec, NotPermitted
 from ..forge import Forge
 from ..model import names
 from ..model.news import News
 from ..model.review import Approval, Request
 from ..model.settings import ReviewSettings
 from ..planning.verdict import fingerprints
+from .rounds import Report, rounds
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +22,10 @@ Held = Callable[[], Mapping[str, str]]
 
 
 class Approvals:
-    """`acknowledge` lets a group through; the settings' `approvers` may have it so, or all members."""
+    """`acknowledge` lets a group through; the settings' `approvers` may have it so, or all members.
+
+    A team that cannot be read has nobody in it.
+    """
 
     def __init__(
         self,
@@ -35,7 +39,7 @@ class Approvals:
         self._context = names.check_context(cluster, "plan")
         self._held = held
         self._acknowledge = acknowledge
-        self._approvers = frozenset(settings.approvers)
+        self._approvers = settings.approvers
         self._pause = settings.poll_seconds
         self._wake = asyncio.Event()
         self._known: dict[str, str] = {}
@@ -45,31 +49,18 @@ class Approvals:
         if dict(self._held()) != self._known:
             self._wake.set()
 
-    async def run(self) -> None:
+    async def run(self, report: Report) -> None:
         """Runs until cancelled."""
-        while True:
-            pause = await self._looked_or_pause()
-            try:
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-            self._wake.clear()
+        await rounds(self._look, self._wake, self._pause, report)
 
-    async def _looked_or_pause(self) -> float | None:
+    async def _look(self) -> float | None:
         """Seconds after which to look again while something is held: a yes may come after the merge."""
         self._known = dict(self._held())
-        try:
-            for revision in sorted(set(self._known.values())):
-                groups = {fp for fp, since in self._known.items() if since == revision}
-                await self._look(revision, groups)
-        except ReconcilerError as error:
-            telemetry.failed(error.reason)
-            log.warning("approvals not read", reason=error.reason, message=str(error))
-            return max(self._pause, error.retry_after or 0.0)
+        for revision in sorted(set(self._known.values())):
+            await self._look_for({fp for fp, since in self._known.items() if since == revision}, revision)
         return self._pause if self._known else None
 
-    async def _look(self, revision: str, groups: Collection[str]) -> None:
+    async def _look_for(self, groups: Collection[str], revision: str) -> None:
         request = await self._forge.merged_as(revision)
         if request is None:
             return
@@ -78,20 +69,38 @@ class Approvals:
             return
         plan = (await self._forge.posted(request.head, request)).get(self._context)
         shown = fingerprints(plan.description) if plan is not None else frozenset[str]()
+        approvers = await self._allowed()
         for group in sorted(groups):
-            if any(approves(each, group, request, shown, self._approvers) for each in given):
+            if any(approves(each, group, request, shown, approvers) for each in given):
                 log.info("approved on its pull request", group=group, request=request.number)
                 await self._acknowledge(group)
 
+    async def _allowed(self) -> frozenset[str] | None:
+        """Accounts in lower case; None where any member may."""
+        if not self._approvers:
+            return None
+        teams = [name for name in self._approvers if "/" in name]
+        accounts = frozenset(name.casefold() for name in self._approvers if "/" not in name)
+        return accounts.union(*[await self._members(team) for team in teams])
+
+    async def _members(self, team: str) -> frozenset[str]:
+        try:
+            return await self._forge.members(team)
+        except (InvalidSpec, NotPermitted) as error:
+            telemetry.failed(error.reason)
+            log.warning("team not read", team=team, reason=error.reason, message=str(error))
+            return frozenset()
+
 
 def approves(
-    given: Approval, group: str, request: Request, shown: Collection[str], approvers: Collection[str]
+    given: Approval, group: str, request: Request, shown: Collection[str], approvers: Collection[str] | None
 ) -> bool:
     """A label names the group; a review approves what the check `plan` of that very head showed.
 
     Nobody approves their own request, and an account nobody can name approves nothing.
     """
-    if not given.who or given.who == request.author or (approvers and given.who not in approvers):
+    who = given.who.casefold()
+    if not who or who == request.author.casefold() or (approvers is not None and who not in approvers):
         return False
     if given.how == "label":
         return given.label == names.ACK_LABEL + group

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 import structlog
 
 from .. import telemetry
-from ..errors import ReconcilerError, Unavailable
+from ..errors import NotPermitted, ReconcilerError, Unavailable
 from ..forge import Forge
-from ..model.names import PLAN_LABEL
 from ..model.news import News
 from ..model.review import Check, Request
 from ..planning.verdict import Teller
-from .answer import Answer, Answers
+from .answer import Answer, Answers, may_plan
+from .blind import Blind
+from .rounds import Report, rounds
 
 log = structlog.get_logger(__name__)
 
@@ -25,8 +26,11 @@ IDLE = 1.0
 CALM = 1.0
 """Seconds in which changes of the cluster are gathered: most of them are followed by more."""
 
-Key = tuple[str, str, bool, str]
-"""What an answer was made of: head, base branch's commit, label, and the request's own base."""
+RETRY_SECONDS = 30.0
+"""Before requests that could not be answered are looked at again."""
+
+Key = tuple[str, str, bool]
+"""What an answer was made of: head, base branch's commit, and whether it may be planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +46,20 @@ class Review:
     def __init__(
         self, forge: Forge, answers: Answers, branch: str, poll_seconds: float, leads: Callable[[], bool]
     ) -> None:
+        """While `answers` are given blind, nothing is told in place of what somebody saw."""
+        self.answers = answers
+        self.leads = leads
         self._forge = forge
-        self._leads = leads
-        self._answers = answers
         self._branch = branch
         self._poll = poll_seconds
-        self._error = ""
         self._wake = asyncio.Event()
         self._given: dict[int, _Given] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     # --- what wakes it
 
-    def look(self, number: int | None = None) -> None:
-        """A webhook told of a request, or that the branch moved. The number is no more than a hint."""
+    def look(self) -> None:
+        """A webhook told of a request, or the branch moved."""
         self._wake.set()
 
     async def tell(self, news: News) -> None:
@@ -65,52 +69,40 @@ class Review:
 
     # --- the rounds
 
-    async def run(self) -> None:
+    async def run(self, report: Report) -> None:
         """Runs until cancelled."""
-        while True:
-            self._wake.clear()
-            pause = await self._round_or_pause()
-            try:
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+        await rounds(self._look, self._wake, min(self._poll, RETRY_SECONDS), report)
 
-    async def _round_or_pause(self) -> float:
+    async def _look(self) -> float:
         """Seconds after which to look again, though nothing may wake us."""
-        if not self._leads() or self._answers.merges.current is None:
+        if not self.leads() or self.answers.merges.current is None:
             return min(self._poll, IDLE)
-        try:
-            return self._poll if await self.round() else min(self._poll, 30.0)
-        except ReconcilerError as error:
-            telemetry.failed(error.reason)
-            if str(error) != self._error:
-                log.warning("requests not read", reason=error.reason, message=str(error))
-            self._error = str(error)
-            return max(self._poll, error.retry_after or 0.0)
+        return self._poll if await self.round() else min(self._poll, RETRY_SECONDS)
 
     async def round(self) -> bool:
         """Looks at every open request once; whether all could be answered. Raises what the forge raises."""
         requests = [each for each in await self._forge.open_requests() if each.base == self._branch]
-        self._error = ""
         self._given = {each.number: g for each in requests if (g := self._given.get(each.number))}
         due = [request for request in requests if self._is_due(request)]
         if not due:
             return True
         await self._brought(due)
-        done = await asyncio.gather(*(self._in_turn(request) for request in due))
-        return all(done)
+        failures = await asyncio.gather(*(self._in_turn(request) for request in due))
+        for failure in failures:
+            if isinstance(failure, NotPermitted | Unavailable):  # it is the forge, or our login there
+                raise failure
+        return not any(failures)
 
     async def _brought(self, requests: Sequence[Request]) -> None:
         """All at once; where that fails, one by one, so that one request's contents hinder no other's."""
         try:
-            await self._answers.merges.bring({each.fetch_ref: each.head for each in requests})
+            await self.answers.merges.bring({each.fetch_ref: each.head for each in requests})
         except Unavailable:
             raise
         except ReconcilerError:
             for each in requests:
                 try:
-                    await self._answers.merges.bring({each.fetch_ref: each.head})
+                    await self.answers.merges.bring({each.fetch_ref: each.head})
                 except ReconcilerError as error:
                     log.warning("request not fetched", request=each.number, message=str(error))
 
@@ -118,14 +110,14 @@ class Review:
         given = self._given.get(request.number)
         if given is None or given.key != self._key(request):
             return True
-        return given.version != self._answers.outlook.version(given.answer.scope)
+        return given.version != self.answers.outlook.version(given.answer.scope)
 
     def _key(self, request: Request) -> Key:
-        current = self._answers.merges.current
-        labelled = request.trusted or PLAN_LABEL in request.labels
-        return request.head, current.revision if current else "", labelled, request.fetch_ref
+        current = self.answers.merges.current
+        return request.head, current.revision if current else "", may_plan(request)
 
-    async def _in_turn(self, request: Request) -> bool:
+    async def _in_turn(self, request: Request) -> Exception | None:
+        """What kept it from being answered."""
         async with self._turns:
             try:
                 await self._answered(request)
@@ -134,20 +126,20 @@ class Review:
                 log.warning(
                     "request not answered", request=request.number, reason=error.reason, message=str(error)
                 )
-                return False
-            except Exception:
+                return error
+            except Exception as bug:
                 log.exception("bug", request=request.number)
-                return False
-        return True
+                return bug
+        return None
 
     async def _answered(self, request: Request) -> None:
-        cluster = self._answers.cluster
+        cluster = self.answers.cluster
         began = time.monotonic()
         await self._begun(request)
         key = self._key(request)
-        answer = await self._answers.to(request)
-        version = self._answers.outlook.version(answer.scope)
-        for check in answer.verdict.checks:
+        answer = await self.answers.to(request)
+        version = self.answers.outlook.version(answer.scope)
+        for check in await self._worth_telling(answer, request):
             await self._forge.post(request.head, _clean(check), request)
         given = self._given.get(request.number)
         before = given.answer.verdict.comment if given is not None else ""
@@ -156,13 +148,21 @@ class Review:
         self._given[request.number] = _Given(key, version, answer)
         telemetry.reviewed(answer.verdict.plan.state, time.monotonic() - began)
 
+    async def _worth_telling(self, answer: Answer, request: Request) -> Sequence[Check]:
+        """Another process may have seen the cluster and told of it: who is blind has nothing to add."""
+        validity, plan = answer.verdict.checks
+        if not answer.unseen or not isinstance(self.answers.outlook, Blind):
+            return validity, plan
+        known = (await self._forge.posted(request.head, request)).get(plan.context)
+        return (validity, plan) if known is None or known.state == "pending" else (validity,)
+
     async def _begun(self, request: Request) -> None:
         """What was told of a commit stands until something newer is known, also after a restart."""
         given = self._given.get(request.number)
         if given is not None and given.key[0] == request.head:
             return
         known = await self._forge.posted(request.head, request)
-        for check in Teller(self._answers.cluster, request.link).pending().checks:
+        for check in Teller(self.answers.cluster, request.link).pending().checks:
             if check.context not in known:
                 await self._forge.post(request.head, check, request)
 

@@ -2,13 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-import structlog
-
-from .. import telemetry
-from ..errors import ReconcilerError
 from ..forge import Forge
 from ..model.names import WorkspaceId
 from ..model.news import News
@@ -16,10 +12,11 @@ from ..model.review import Check, CheckState
 from ..model.status import FINAL, WorkspaceStatus
 from ..model.world import Desired
 from ..planning.verdict import Teller
-
-log = structlog.get_logger(__name__)
+from .rounds import Report, rounds
 
 RETRY_SECONDS = 30.0
+EARLIER = 20
+"""Commits before the first that a process knows, among which it closes what was left open."""
 CALM_SECONDS = 30.0
 """Pause between descriptions of one state: a thousand workspaces become ready one by one."""
 Statuses = Mapping[WorkspaceId, WorkspaceStatus]
@@ -49,8 +46,18 @@ class Commit:
 class RolloutChecks:
     """Tells of the newest commit; one that is overtaken is closed."""
 
-    def __init__(self, forge: Forge, cluster: str, ready_seconds: float, leads: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        forge: Forge,
+        cluster: str,
+        ready_seconds: float,
+        leads: Callable[[], bool],
+        before: Callable[[str, int], Awaitable[Sequence[str]]],
+    ) -> None:
+        """`before` gives up to so many commits that came before one, newest first."""
         self._forge = forge
+        self._before = before
+        self._unclosed = True
         self._teller = Teller(cluster)
         self._deadline = ready_seconds
         self._leads = leads
@@ -78,27 +85,15 @@ class RolloutChecks:
         self._statuses = news.all
         self._wake.set()
 
-    async def run(self) -> None:
+    async def run(self, report: Report) -> None:
         """Runs until cancelled."""
-        while True:
-            self._wake.clear()
-            pause = await self._told_or_pause()
-            try:
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+        await rounds(self._look, self._wake, RETRY_SECONDS, report)
 
-    async def _told_or_pause(self) -> float | None:
-        """Seconds after which to look though nothing may wake us: a deadline, or another try."""
+    async def _look(self) -> float | None:
+        """Seconds after which to look though nothing may wake us: a deadline, or whether it is our turn."""
         if not self._leads():
             return RETRY_SECONDS
-        try:
-            await self._tell_all()
-        except ReconcilerError as error:
-            telemetry.failed(error.reason)
-            log.warning("commit not told of", reason=error.reason, message=str(error))
-            return error.retry_after or RETRY_SECONDS
+        await self._tell_all()
         left = [c.since + self._deadline - time.monotonic() for c in self._commits if not c.over]
         return max(0.1, min(left)) if left else None
 
@@ -113,6 +108,9 @@ class RolloutChecks:
         if newest.resumed:
             await self._resume(newest)
         await self._post(newest, self._checks(newest))
+        if self._unclosed:
+            await self._close_earlier(newest)
+            self._unclosed = False
 
     async def _post(self, commit: Commit, checks: Iterable[Check]) -> None:
         for check in checks:
@@ -128,6 +126,20 @@ class RolloutChecks:
         commit.closed = commit.over = all(check is not None and check.state == "success" for check in told)
         commit.resumed = False
 
+    async def _close_earlier(self, by: Commit) -> None:
+        """What another process left open of commits before the first that this one knows.
+
+        When a commit was told of to its end, all before it were closed.
+        """
+        for sha in await self._before(by.sha, EARLIER):
+            known = await self._forge.posted(sha)
+            told = [known.get(self._teller.check(stage, "pending", "").context) for stage in _WORDS]
+            for check in told:
+                if check is not None and check.state == "pending":
+                    await self._forge.post(sha, self._superseded(check, by))
+            if all(check is not None and check.state != "pending" for check in told):
+                return
+
     def _checks(self, commit: Commit) -> tuple[Check, ...]:
         if commit.closed:
             return ()
@@ -141,8 +153,11 @@ class RolloutChecks:
         """Only what is still open is closed; a commit nobody was told of needs no closing."""
         for check in commit.told.values():
             if check.state == "pending":
-                stage = check.context.rpartition("/")[2]
-                yield self._teller.check(stage, "neutral", f"superseded by {by.sha[:12]}")
+                yield self._superseded(check, by)
+
+    def _superseded(self, check: Check, by: Commit) -> Check:
+        stage = check.context.rpartition("/")[2]
+        return self._teller.check(stage, "neutral", f"superseded by {by.sha[:12]}")
 
 
 def is_news(check: Check, commit: Commit) -> bool:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from functools import partial
 
 from ..model.declared import Declarations, ParsedFile
 from ..model.settings import PathEntry, SignaturePolicy
@@ -57,7 +58,8 @@ class GitSource:
         """What the last refresh that succeeded found."""
         self._mirror = mirror
         self.globs = Globs(entries)
-        self._guards = [Guard(policy, mirror, self.globs) for policy in policies]
+        self.policies = policies
+        self.guards = [Guard(policy, mirror, self.globs) for policy in policies]
         self._parse = parse
         self._poll = poll
         self.tree: Tree = {}
@@ -82,6 +84,14 @@ class GitSource:
             async for _ in moves:
                 yield
 
+    async def follow(self, told: Callable[[], None]) -> None:
+        """Keeps `current` as the ref is, while nobody else does. Raises what `refresh` raises."""
+        await self.refresh()
+        told()
+        async for _ in self.wakeups():
+            await self.refresh()
+            told()
+
     def look(self) -> None:
         """Somebody says that the ref moved."""
         self._moved.set()
@@ -93,6 +103,10 @@ class GitSource:
         found = await asyncio.to_thread(self._mirror.commits, self.current.revision, revision)
         return [commit.message for commit in found]
 
+    async def before(self, revision: str, limit: int) -> Sequence[str]:
+        """Commits that the ref was at before, newest first. May fetch older history."""
+        return await asyncio.to_thread(self._mirror.before, revision, limit)
+
     def _refreshed(self) -> Declarations:
         """In a thread that a cancelled caller leaves running: what is kept changes here, all at once."""
         with self._reading:
@@ -102,25 +116,25 @@ class GitSource:
 
     def _read(self, before: Declarations | None) -> tuple[Tree, Declarations]:
         revision = self._mirror.fetch()
-        if before and before.revision == revision and not any(guard.changed() for guard in self._guards):
+        if before and before.revision == revision and not any(guard.changed() for guard in self.guards):
             return self.tree, before
         base = before.revision if before and self._mirror.has(before.revision) else None
         changes = self._mirror.changes(base, revision, self.globs.prefixes())
         wanted = [(change, entry) for change in changes if (entry := self.globs.entry_for(change.path))]
-        if before and base and not wanted and not self._guards:
+        if before and base and not wanted and not self.guards:
             return self.tree, replace(before, revision=revision)
         tree = self.applied(wanted, dict(self.tree) if base else {}, self._mirror.read)
         self._forget_unused(tree)
         touched = {change.path for change, _ in wanted}.union(() if base else self.tree)
         files = refused(tree)
-        for guard in self._guards:
-            files = guard.judged(revision, files, self._once)
+        for guard in self.guards:
+            files = guard.judged(revision, files, partial(self.once, read=self._mirror.read))
         return tree, declared(revision, files, before, touched)
 
-    def _once(self, path: str, blob: str) -> ParsedFile:
+    def once(self, path: str, blob: str, read: Read) -> ParsedFile:
         """What a file said at another time."""
         entry = self.globs.entry_for(path)
-        return self._file(path, blob, entry.namespace if entry else None, self._mirror.read)
+        return self._file(path, blob, entry.namespace if entry else None, read)
 
     def applied(
         self, changes: Iterable[tuple[FileChange, PathEntry]], tree: dict[str, ParsedFile], read: Read

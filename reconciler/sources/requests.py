@@ -5,6 +5,7 @@ shallow fetch beside it could cut, and which they must not be able to fill.
 """
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from ..model.declared import Declarations, ParsedFile
 from ..repo.mirror import Mirror
 from .foreign import refused
 from .git import GitSource, declared
+from .signatures import REASON, Files, Guard, Proposed
 from .yaml_loader import MAX_BYTES
 
 MOST_FILES = 20_000
@@ -23,9 +25,8 @@ MOST_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """A pull request's result on top of `base`, or `why` there is none. No declarations: no specs."""
+    """A pull request's result on top of the branch, or `why` there is none. No declarations: no specs."""
 
-    base: str
     why: str = ""
     declarations: Declarations | None = None
     touched: frozenset[str] = frozenset()
@@ -39,6 +40,8 @@ class Requests:
         self.source = source
         self._mirror = mirror
         self._begun = False
+        self._guards = [Guard(policy, mirror, source.globs) for policy in source.policies]
+        self._judging = threading.Lock()
 
     @property
     def current(self) -> Declarations | None:
@@ -73,13 +76,28 @@ class Requests:
         entries = ((change, globs.entry_for(change.path)) for change in merge.changes)
         wanted = [(change, entry) for change, entry in entries if entry is not None]
         if merge.why or not wanted:
-            return Reviewed(base.revision, merge.why)
+            return Reviewed(merge.why)
         blobs = [change.new_blob for change, _ in wanted if change.new_blob and change.kind == "file"]
         if why := self._excess(blobs):
-            return Reviewed(base.revision, why)
-        files = self.source.applied(wanted, dict(tree), self._mirror.read)
+            return Reviewed(why)
+        files = refused(self.source.applied(wanted, dict(tree), self._mirror.read))
+        files = self._judged(base, files, Proposed(head, ref, merge))
         touched = frozenset(change.path for change, _ in wanted)
-        return Reviewed(base.revision, "", declared(head, refused(files), base, touched), touched)
+        return Reviewed("", declared(head, files, base, touched), touched)
+
+    def _judged(self, base: Declarations, files: Mapping[str, ParsedFile], proposed: Proposed) -> Files:
+        """What would be refused after the merge for want of a signature; what is so already stays so."""
+        if not any(guard.guards(change.path) for guard in self._guards for change in proposed.merge.changes):
+            unsigned = (f for f in base.files.values() if f.problems and f.problems[0].reason == REASON)
+            return {**files, **{file.path: file for file in unsigned}} if self._guards else files
+        with self._judging:
+            for guard, watched in zip(self._guards, self.source.guards, strict=True):
+                guard.trusted = watched.trusted
+                files = guard.judged(base.revision, files, self._once, proposed)
+        return files
+
+    def _once(self, path: str, blob: str) -> ParsedFile:
+        return self.source.once(path, blob, self._mirror.read)
 
     def _excess(self, blobs: Sequence[str]) -> str:
         """Why so much is not read; a stranger chose it."""

@@ -14,6 +14,7 @@ from ..model.declared import ParsedFile
 from ..model.settings import SignaturePolicy
 from ..model.workspace import Problem
 from ..repo.history import MAX_COMMITS, Step
+from ..repo.merging import Merge
 from ..repo.mirror import Mirror
 from ..repo.signatures import Signers, doubt
 from .globs import Globs
@@ -75,11 +76,12 @@ def _origins(
     settled: dict[str, frozenset[str]] = {}
     for step in history:
         known = settled.pop(step.sha, frozenset())
+        who = f"commit {step.sha[:12]}" if step.sha else "the merge"
         changed = [c for c in step.changes if c.path not in known and guarded(c.path)]
         why = doubted(step) if changed else None
         for change in changed:
             if why:
-                origins.blamed.setdefault(change.path, f"commit {step.sha[:12]} changed it and {why}")
+                origins.blamed.setdefault(change.path, f"{who} changed it and {why}")
             else:
                 origins.signed.setdefault(change.path, set()).add(change.new_blob)
         if not why:
@@ -87,6 +89,20 @@ def _origins(
         for parent in step.parents:
             settled[parent] = settled.get(parent, frozenset()) | known
     return origins
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A pull request's head, the ref that brings it, and what merging it would make."""
+
+    head: str
+    ref: str
+    merge: Merge
+
+    def step(self, base: str) -> Step:
+        """The merge commit that is not there yet, and that nobody will have signed."""
+        own = tuple(change for change in self.merge.changes if change.path in self.merge.decided)
+        return Step("", (base, self.head), own, None)
 
 
 class Guard:
@@ -98,7 +114,8 @@ class Guard:
         self._paths = policy.paths
         self._patterns = [globs.split(pattern) for pattern in policy.paths]
         self._signers = Signers(policy.allowed_signers_file, policy.keyring_file)
-        self._trusted = policy.since
+        self.trusted = policy.since
+        """The commit up to which all is trusted, as far as was judged."""
         self._version = ""
         self._doubts: dict[str, str | None] = {}
 
@@ -106,32 +123,46 @@ class Guard:
         """Whether other signers are allowed than when it was last judged."""
         return self._version != self._signers.version()
 
-    def judged(self, revision: str, files: Files, read: Read) -> Files:
+    def judged(self, revision: str, files: Files, read: Read, proposed: Proposed | None = None) -> Files:
         """`files`, where each whose content is not trusted has that as its first problem; those that were
-        deleted without a signature are among them again. Raises what a fetch raises."""
+        deleted without a signature are among them again. Raises what a fetch raises.
+
+        With `proposed` they are those of its merge into `revision`.
+        """
         if self.changed():
             self._version, self._doubts = self._signers.version(), {}
-        refusals = self._refusals(revision, {path: file.blob for path, file in files.items()})
+        refusals = self._refusals(revision, {path: file.blob for path, file in files.items()}, proposed)
         if not refusals:
-            self._trusted = revision
+            self.trusted = self.trusted if proposed else revision
             return files
         return {**files, **{path: _refused(path, why, files, read) for path, why in refusals.items()}}
 
-    def _refusals(self, revision: str, now: Mapping[str, str]) -> dict[str, Refusal]:
+    def _refusals(
+        self, revision: str, now: Mapping[str, str], proposed: Proposed | None
+    ) -> dict[str, Refusal]:
         folders = self._watched.prefixes()
-        history = self._mirror.history(revision, self._trusted, folders)
-        changes = self._mirror.changes(self._trusted, revision, folders)
-        before = {change.path: change.old_blob for change in changes}
+        history = self._history(revision, proposed, folders)
+        changes = self._mirror.changes(self.trusted, revision, folders)
+        before = {change.path: change.old_blob for change in proposed.merge.changes} if proposed else {}
+        before |= {change.path: change.old_blob for change in changes}
         if history is not None:
-            return untrusted(history, before, now, self._guards, self._doubt)
-        begin = f"since {self._trusted[:12]}" if self._trusted else "of this repository"
+            return untrusted(history, before, now, self.guards, self._doubt)
+        begin = f"since {self.trusted[:12]}" if self.trusted else "of this repository"
         rule = f"the history {begin} is not at hand or longer than {MAX_COMMITS} commits"
-        known = {
-            path: Refusal(rule, frozenset({blob})) for path, blob in before.items() if self._guards(path)
-        }
+        known = {path: Refusal(rule, frozenset({blob})) for path, blob in before.items() if self.guards(path)}
         return known | dict.fromkeys(self._paths, Refusal(rule))
 
-    def _guards(self, path: str) -> bool:
+    def _history(
+        self, revision: str, proposed: Proposed | None, folders: Sequence[str]
+    ) -> Sequence[Step] | None:
+        if proposed is None:
+            return self._mirror.history([revision], self.trusted, folders)
+        tips = [revision, proposed.head]
+        found = self._mirror.history(tips, self.trusted, folders, proposed.ref)
+        return None if found is None else [proposed.step(revision), *found]
+
+    def guards(self, path: str) -> bool:
+        """Whether a file counts only as it is signed for."""
         parts = path.split("/")
         fits = any(globs.fits(pattern, parts) for pattern in self._patterns)
         return fits and self._watched.entry_for(path) is not None

@@ -10,7 +10,7 @@ from ..model.names import WorkspaceId
 from ..model.settings import StatusSettings
 from ..model.status import WorkspaceStatus
 from ..repo.errors import PushRejected
-from ..repo.writer import Branch
+from ..repo.writer import Author, Branch
 from . import documents
 from .documents import (
     FOLDER,
@@ -74,7 +74,7 @@ class RefWriter:
     def __init__(self, branch: Branch, cluster: tuple[str, str], settings: StatusSettings) -> None:
         self._branch = branch
         self._cluster = cluster
-        self._author = (settings.author_name, settings.author_email)
+        self._author = Author(settings.author_name, settings.author_email, settings.signing_key_file)
         self._tip: _Tip | None = None
         self._history = (settings.history_days or float("inf")) * 86400
 

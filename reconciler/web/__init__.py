@@ -3,6 +3,7 @@
 server.py      the server
 hooks.py       endpoints for webhooks
 deliveries.py  what a delivery proves, and what it is a hint of
+limits.py      what came before, and what comes too often
 """
 
 from .deliveries import Nudge

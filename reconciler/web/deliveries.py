@@ -10,7 +10,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,8 +23,6 @@ Headers = Mapping[str, str]
 
 WINDOW_SECONDS = 300.0
 """Age of a signed time above which a delivery may have been recorded and sent again."""
-REMEMBERED, REMEMBERED_SECONDS = 10_000, 600.0
-"""Deliveries that are known when they come again."""
 
 _PROOF: Mapping[Provider, tuple[str, ...]] = {
     "github": ("x-hub-signature-256",),
@@ -37,7 +34,6 @@ _PROOF: Mapping[Provider, tuple[str, ...]] = {
 _DELIVERY: Mapping[Provider, tuple[str, ...]] = {
     "github": ("x-github-delivery",),
     "gitlab": ("webhook-id", "idempotency-key", "x-gitlab-event-uuid"),
-    "azuredevops": (),
     "generic": ("x-delivery",),
 }
 
@@ -198,41 +194,11 @@ def _number(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 31 else None
 
 
-# --- deliveries that came before, and too many -----------------------------------------------------
+def delivery_id(provider: Provider, headers: Headers, body: bytes) -> str:
+    """What is the same when a delivery is sent again; empty where there is no telling.
 
-
-class Deliveries:
-    """Ids of what came lately, so that a recorded delivery that is sent again does nothing."""
-
-    def __init__(self) -> None:
-        self._seen: OrderedDict[str, float] = OrderedDict()
-
-    def came_before(self, provider: Provider, headers: Headers, now: float) -> bool:
-        """Notes it. What has no id is never known."""
-        id = next((headers[name] for name in _DELIVERY[provider] if headers.get(name)), "")[:200]
-        while self._seen and (
-            len(self._seen) > REMEMBERED or now - next(iter(self._seen.values())) > REMEMBERED_SECONDS
-        ):
-            self._seen.popitem(last=False)
-        if not id:
-            return False
-        known = id in self._seen
-        self._seen.setdefault(id, now)
-        return known
-
-
-class Bucket:
-    """Lets so many through per second, and `burst` at once."""
-
-    def __init__(self, per_second: float, burst: int) -> None:
-        self._rate, self._burst = per_second, float(burst)
-        self._left, self._at = float(burst), 0.0
-
-    def take(self, now: float) -> float:
-        """Seconds to wait; 0 where one may go now."""
-        self._left = min(self._burst, self._left + (now - self._at) * self._rate)
-        self._at = now
-        if self._left < 1:
-            return (1 - self._left) / self._rate
-        self._left -= 1
-        return 0.0
+    Azure's id is inside the body, and the whole of that is as good.
+    """
+    if provider == "azuredevops":
+        return hashlib.sha256(body).hexdigest()
+    return next((headers[name] for name in _DELIVERY[provider] if headers.get(name)), "")[:200]

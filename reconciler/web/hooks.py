@@ -1,7 +1,6 @@
 """Endpoints for webhooks: a body is read only from whom it can be believed, and answered before any work."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,8 @@ from aiohttp import web
 
 from .. import telemetry
 from ..model.settings import WebhookSettings
-from .deliveries import Bucket, Deliveries, Nudge, has_proof, nudge, refusal
+from .deliveries import Nudge, delivery_id, has_proof, nudge, refusal
+from .limits import Bucket, Deliveries
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +21,7 @@ TOLD_SECONDS = 60.0
 """Pause between log lines on refusals of one kind."""
 
 OnNudge = Callable[[Nudge], None]
-"""Called at once, and must not block."""
+"""Called at once in the server's thread, and must not block."""
 
 
 class Hook:
@@ -33,6 +33,8 @@ class Hook:
         self._deliveries = Deliveries()
         self._bucket = Bucket(settings.per_second, settings.burst)
         self._told: dict[str, float] = {}
+        files = (settings.secret_file, settings.previous_secret_file)
+        self._secret_files = [_SecretFile(file) for file in files if file is not None]
 
     async def answer(self, request: web.Request) -> web.Response:
         """202, or a refusal that says nothing of why."""
@@ -58,7 +60,7 @@ class Hook:
             return "too-large", web.Response(status=413)
         if why := refusal(provider, headers, body, self._secrets(), time.time()):
             return why, web.Response(status=401)
-        if self._deliveries.came_before(provider, headers, time.time()) or self._repeated(body):
+        if self._deliveries.came_before(delivery_id(provider, headers, body), time.time()):
             return "repeated", web.Response(status=202)
         found = nudge(provider, headers, body)
         if found.nothing:
@@ -66,16 +68,8 @@ class Hook:
         self._on_nudge(found)
         return "taken", web.Response(status=202)
 
-    def _repeated(self, body: bytes) -> bool:
-        """Azure's deliveries have their id inside; whole bodies are as good."""
-        if self.settings.provider != "azuredevops":
-            return False
-        mark = {"x-delivery": hashlib.sha256(body).hexdigest()}
-        return self._deliveries.came_before("generic", mark, time.time())
-
     def _secrets(self) -> list[str]:
-        files = (self.settings.secret_file, self.settings.previous_secret_file)
-        return [secret for file in files if file is not None and (secret := _secret(file))]
+        return [secret for file in self._secret_files if (secret := file.read())]
 
     def _tell(self, result: str) -> None:
         """Once a minute for each kind: a stranger must not be able to fill the log."""
@@ -99,12 +93,24 @@ async def _read(request: web.Request, limit: int) -> bytes | None:
     return bytes(found)
 
 
-def _secret(file: Path) -> str:
-    """Empty where it cannot be read: then nobody is believed."""
-    try:
-        secret = file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        log.warning("webhook secret unreadable", file=str(file), message=str(error))
-        return ""
-    telemetry.register_secret(secret)
-    return secret
+class _SecretFile:
+    """Read again only where it is another than before: a burst of deliveries should wait for no disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: tuple[int, int, int] | None = None
+        self._secret = ""
+
+    def read(self) -> str:
+        """Empty where it cannot be read: then nobody is believed."""
+        try:
+            found = self._path.stat()
+            version = (found.st_ino, found.st_mtime_ns, found.st_size)
+            if version != self._known:
+                self._secret = self._path.read_text().strip()
+                self._known = version
+                telemetry.register_secret(self._secret)
+        except (OSError, UnicodeDecodeError) as error:
+            log.warning("webhook secret unreadable", file=str(self._path), message=str(error))
+            self._secret, self._known = "", None
+        return self._secret

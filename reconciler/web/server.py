@@ -1,9 +1,15 @@
-"""The server of metrics, probes and webhooks."""
+"""The server of metrics, probes and webhooks, in a thread of its own.
+
+Planning ten thousand workspaces keeps the daemon's thread busy for seconds. Senders of webhooks give up, or
+give a hook up, after a few; a kubelet that gets no answer kills what it asked.
+"""
 
 import asyncio
 import errno
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -11,6 +17,8 @@ from .. import telemetry
 from ..errors import Unavailable
 from ..model.settings import WebSettings
 from .hooks import Hook
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,24 +34,58 @@ class Probes:
 class Web:
     """A running server; `port` is the one it got."""
 
-    def __init__(self, runner: web.AppRunner, port: int) -> None:
-        self.port = port
-        self._runner = runner
+    def __init__(self, own: "_Thread", runner: web.AppRunner) -> None:
+        self.port: int = runner.addresses[0][1]
+        self._own, self._runner = own, runner
 
     async def close(self) -> None:
-        await self._runner.cleanup()
+        await self._own.run(self._runner.cleanup())
+        self._own.end()
 
 
 async def serve(settings: WebSettings, probes: Probes, hooks: Sequence[Hook] = ()) -> Web:
-    """Raises Unavailable where the address cannot be had."""
-    runner = web.AppRunner(_app(probes, hooks), access_log=None, shutdown_timeout=2.0)
+    """Probes are asked, and hooks tell, in the server's thread. Raises Unavailable where the address cannot
+    be had."""
+    own = _Thread()
+    try:
+        return Web(own, await own.run(_started(settings, _app(probes, hooks))))
+    except BaseException:
+        own.end()
+        raise
+
+
+async def _started(settings: WebSettings, app: web.Application) -> web.AppRunner:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.host, settings.port).start()
     except OSError as error:
         await runner.cleanup()
         raise Unavailable(_refusal(settings, error)) from None
-    return Web(runner, runner.addresses[0][1])
+    return runner
+
+
+class _Thread:
+    """A thread with an event loop."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._loop = self._runner.get_loop()
+        self._over = asyncio.Event()
+        self._thread = threading.Thread(target=self._live, name="web", daemon=True)
+        self._thread.start()
+
+    def _live(self) -> None:
+        with self._runner:
+            self._runner.run(self._over.wait())
+
+    async def run(self, what: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(what, self._loop))
+
+    def end(self) -> None:
+        """Cancels what still goes on there."""
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join()
 
 
 def _refusal(settings: WebSettings, error: OSError) -> str:

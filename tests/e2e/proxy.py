@@ -32,6 +32,8 @@ class Proxy:
         self.upstream = upstream.rstrip("/")
         self.url = ""
         self.passed: list[Passed] = []
+        self.away = False
+        """Whether the server seems to be away."""
         self._on_write = on_write
         self._tls = tls
 
@@ -52,6 +54,8 @@ class Proxy:
         await self._session.close()
 
     async def _forward(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self.away:
+            return web.Response(status=503)
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _PER_HOP}
         body = await request.read()
         url = self.upstream + request.raw_path

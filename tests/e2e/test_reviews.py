@@ -215,6 +215,44 @@ async def test_without_the_cluster_specs_are_validated_all_the_same(reviewed, fo
     assert said["plan"] == "not planned: cluster cannot be read"
 
 
+@pytest.mark.dev_only
+async def test_a_daemon_that_begins_without_its_cluster_answers_what_needs_none(reviewed, forge):
+    """On the development server alone: the way to it is what is cut."""
+    bed = reviewed
+    planned = propose(bed, forge, 1, {"new.yaml": inference("new")})
+    before = await told(bed, forge, planned, validate="success", plan="success")
+    await bed.kill()
+    bed.api.away = True
+    await bed.launch()
+    valid = propose(bed, forge, 2, {"other.yaml": inference("other")})
+    wrong = propose(bed, forge, 3, {"other.yaml": inference("other").replace("phi-3", "phi-33")})
+    said = await told(bed, forge, valid, validate="success", plan="failure")
+    assert said["validate"].startswith("workspaces: 1 changed, valid")
+    assert said["plan"] == "not planned: the cluster could not be read since the daemon began"
+    await told(bed, forge, wrong, validate="failure", plan="failure")
+    assert checks(forge, planned)[PLAN][1] == before["plan"], "what somebody saw stands"
+    bed.api.away = False
+    said = await told(bed, forge, valid, plan="success")
+    assert said["plan"].startswith("workspaces: 1 to create")
+    assert history(forge, planned, PLAN) == ["pending", "success"]
+
+
+@pytest.mark.dev_only
+async def test_a_forge_that_refuses_is_told_where_people_look(reviewed, forge):
+    """On the development server alone: nothing of it depends on the server."""
+    bed = reviewed
+    forge.tokens.clear()
+
+    async def said(status):
+        return (await bed.condition("ReviewBlocked")).get("status") == status
+
+    await bed.until(lambda: said("True"), "the condition")
+    found = await bed.condition("ReviewBlocked")
+    assert (found["reason"], "does not accept the login" in found["message"]) == ("NotPermitted", True)
+    forge.tokens[TOKEN] = "reconciler-bot"
+    await bed.until(lambda: said("False"), "the condition to end", 60.0)
+
+
 async def test_a_webhook_is_why_nothing_waits_for_a_poll(bed, forge):
     """Requests and pushes are learnt of at once, though the daemon looks by itself only once an hour."""
     (bed.root / "token").write_text(TOKEN)
@@ -293,6 +331,21 @@ async def test_a_restart_tells_nothing_twice(reviewed, forge):
     assert len(forge.statuses[sha]) == before, "what was told to its end is not begun again"
 
 
+@pytest.mark.dev_only
+async def test_what_was_open_before_a_restart_is_closed_after_it(reviewed, forge):
+    """On the development server alone: nothing of it depends on the server."""
+    bed = reviewed
+    older = bed.push({"tune.yaml": tuning("tune", image="registry.example.com/a:1")})
+    await told(bed, forge, older, apply="success", ready="pending")
+    await bed.kill()
+    bed.push({"../notes.md": "one commit that nobody ever told of"})
+    newer = bed.push({"tune.yaml": None})
+    await bed.run()
+    said = await told(bed, forge, older, ready="success")
+    assert said["ready"] == f"superseded by {newer[:12]}"
+    await told(bed, forge, newer, apply="success", ready="success")
+
+
 @pytest.mark.parametrize("how", ["label", "review"])
 async def test_an_approval_on_the_request_lets_a_large_change_through(reviewed, forge, how):
     bed = reviewed
@@ -311,6 +364,32 @@ async def test_an_approval_on_the_request_lets_a_large_change_through(reviewed, 
         assert "ApprovalNeeded" in checks(forge, sha)[APPLY][1]
         forge.label(1, f"reconciler-ack/{group}", "ada")  # the author's own does not count
         forge.label(1, f"reconciler-ack/{group}", "bob")
+    await told(bed, forge, sha, apply="success", ready="success")
+
+
+@pytest.mark.dev_only
+async def test_only_the_listed_team_approves(reviewed, forge):
+    """On the development server alone: nothing of it depends on the server."""
+    bed = reviewed
+    await bed.kill()
+    bed.settings["limits"] = {"approveGpus": 1}
+    bed.settings["review"]["approvers"] = ["org/platform", "org/no-such-team"]
+    forge.teams = {"org/platform": ["Bob", "ada"]}
+    await bed.run()
+    head = propose(bed, forge, 1, {"new.yaml": inference("new", count=2)})
+    await told(bed, forge, head, plan="success")
+    for who in ("eve", "ada"):  # a member outside the team, and the author, who is in it
+        forge.review(1, who)
+    sha = merge(bed, forge, 1)
+    await told(bed, forge, sha, apply="failure")
+    asked = len(forge.asked)
+
+    async def looked():
+        return sum("/reviews" in each.path for each in forge.asked[asked:]) > 2
+
+    await bed.until(looked, "the approvals to be looked at")
+    assert "ApprovalNeeded" in checks(forge, sha)[APPLY][1]
+    forge.review(1, "bob")
     await told(bed, forge, sha, apply="success", ready="success")
 
 

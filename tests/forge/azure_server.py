@@ -34,12 +34,15 @@ class AzureServer(StandIn):
         self.tokens = tokens
         self.pulls: dict[int, PullRequest] = {}
         self.commit_statuses: dict[str, list[dict[str, Any]]] = {}
+        self.teams: dict[str, list[str]] = {}
+        """Accounts by `project/team`."""
         self._ids = count(1)
         base = f"/{org}/{project}/_apis/git/repositories/{repo}"
         pull = f"{base}/pullRequests/{{id}}"
         super().__init__(
             [
                 web.get(f"/{org}/_apis/connectionData", self._connection),
+                web.get(f"/{org}/_apis/projects/{{project}}/teams/{{team}}/members", self._members),
                 web.get(f"{base}/pullrequests", self._list),
                 web.post(f"{base}/pullrequestquery", self._query),
                 web.get(f"{pull}/iterations", self._part("iterations")),
@@ -112,9 +115,13 @@ class AzureServer(StandIn):
         return web.json_response({"authenticatedUser": {"id": account(self._me(request))["id"]}})
 
     async def _list(self, request: web.Request) -> web.Response:
-        skip, top = int(request.query["$skip"]), int(request.query["$top"])
-        found = [self._shown(pull) for pull in self.pulls.values() if not pull.merge_commit]
-        return values(found[skip : skip + top])
+        return _page(request, [self._shown(pull) for pull in self.pulls.values() if not pull.merge_commit])
+
+    async def _members(self, request: web.Request) -> web.Response:
+        found = self.teams.get(f"{request.match_info['project']}/{request.match_info['team']}")
+        if found is None:
+            raise Refused(404, "The team with id does not exist.")
+        return _page(request, [{"identity": account(name)} for name in found])
 
     def _shown(self, pull: PullRequest) -> dict[str, Any]:
         shown = {
@@ -192,6 +199,11 @@ class AzureServer(StandIn):
 
     async def _commit_statuses(self, request: web.Request) -> web.Response:
         return values(self.commit_statuses.get(request.match_info["sha"], []))
+
+
+def _page(request: web.Request, found: list[dict[str, Any]]) -> web.Response:
+    skip, top = int(request.query["$skip"]), int(request.query["$top"])
+    return values(found[skip : skip + top])
 
 
 def values(found: list[dict[str, Any]]) -> web.Response:

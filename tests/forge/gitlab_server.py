@@ -43,6 +43,8 @@ class GitLabServer(StandIn):
         self.merges: dict[int, Merge] = {}
         self.members: dict[str, int] = {"ada": 40, "bob": 30}
         """Access level by account."""
+        self.teams: dict[str, list[str]] = {}
+        """Accounts by group."""
         self.statuses: list[dict[str, Any]] = []
         self.pipelines: list[dict[str, Any]] = []
         self.locked = 0
@@ -59,6 +61,7 @@ class GitLabServer(StandIn):
             web.get(f"{API}/user", self._user),
             web.get(f"{project}/merge_requests", self._list),
             web.get(f"{project}/members/all", self._members),
+            web.get(f"{API}/groups/{{group}}/members/all", self._group),
             web.get(f"{merge}/notes", self._part("notes")),
             web.post(f"{merge}/notes", self._add_note),
             web.put(f"{merge}/notes/{{id}}", self._edit_note),
@@ -165,6 +168,14 @@ class GitLabServer(StandIn):
         ]
         return page(request, found)
 
+    async def _group(self, request: web.Request) -> web.Response:
+        found = self.teams.get(unquote(request.match_info["group"]))
+        if found is None:
+            raise Refused(404, "404 Group Not Found")
+        blocked = {**account("eve"), "access_level": 50, "state": "blocked"}
+        members = [{**account(name), "access_level": 30, "state": "active"} for name in found]
+        return page(request, [*members, blocked])
+
     def _part(self, name: str):
         async def handler(request: web.Request) -> web.Response:
             return page(request, getattr(self._merge(request), name))
@@ -239,4 +250,4 @@ class GitLabServer(StandIn):
 
 
 def account(name: str) -> dict[str, Any]:
-    return {"id": ACCOUNTS[name], "username": name}
+    return {"id": ACCOUNTS.get(name, 999), "username": name}

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from reconciler.errors import InvalidSpec
 from reconciler.model.review import Check
 
 ONE, TWO = "1" * 40, "2" * 40
@@ -283,3 +284,24 @@ async def test_a_review_approves_the_head_it_was_given_for(bench):
     assert await approvals(bench) == [("review", "", "bob", ONE)]
     bench.server.push(7, TWO)
     assert await approvals(bench) == []
+
+
+# --- teams
+
+
+async def test_a_team_is_all_of_its_accounts(bench):
+    many = [f"Person-{number}" for number in range(230)]
+    bench.server.teams = {"org/platform team": ["Bob", *many]}
+    assert await bench.forge.members("org/platform team") == {"bob", *map(str.lower, many)}
+
+
+async def test_a_team_is_asked_for_once_in_a_while(bench):
+    bench.server.teams = {"org/platform": ["bob"]}
+    for _ in range(5):
+        await bench.forge.members("org/platform")
+    assert sum("members" in asked.path for asked in bench.server.asked) == 1
+
+
+async def test_a_team_that_is_not_shown_is_named(bench):
+    with pytest.raises(InvalidSpec, match=r"review\.approvers: org/nobody is shown to this login as no team"):
+        await bench.forge.members("org/nobody")

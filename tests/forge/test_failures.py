@@ -196,7 +196,7 @@ async def test_a_token_that_the_server_repeats_is_not_told(bench):
 async def test_a_secret_file_that_cannot_be_used_is_named(bench, gone):
     path = bench.key_file if bench.settings().app else bench.token_file
     path.unlink() if gone else path.write_text("\n")
-    with pytest.raises(NotPermitted, match=f"{path.name} (cannot be read|is empty)"):
+    with pytest.raises(NotPermitted, match=f"{path.name} (cannot be read|is empty|holds no RSA private key)"):
         await bench.forge.open_requests()
 
 

@@ -163,7 +163,7 @@ async def test_a_token_that_is_refused_is_replaced(github_app):
 
 async def test_a_key_that_is_none_is_named(github_app):
     github_app.key_file.write_text("not a key")
-    with pytest.raises(NotPermitted, match=r"forge\.app\.keyFile: .*holds no RSA private key"):
+    with pytest.raises(NotPermitted, match=r"keyFile .*holds no RSA private key"):
         await github_app.forge.open_requests()
 
 

@@ -73,3 +73,8 @@ async def test_an_approval_without_a_date_approves_no_head(gitlab):
     gitlab.server.review(7, "bob")
     gitlab.server.dated = False
     assert list(await gitlab.forge.approvals(await gitlab.request())) == []
+
+
+async def test_a_group_without_a_group_above_is_written_with_a_slash(gitlab):
+    gitlab.server.teams = {"platform": ["bob"]}
+    assert await gitlab.forge.members("platform/") == {"bob"}

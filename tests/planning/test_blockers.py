@@ -24,7 +24,6 @@ from reconciler.model import names
 from reconciler.model.workspace import DEFAULT_INSTANCE_TYPE
 from reconciler.model.world import ObservedWorkspace
 from reconciler.planning.diff import make_plan
-from reconciler.planning.tenancy import tenancy
 
 CHAT = workspace_yaml("chat", selector={"apps": "chat"})
 WANT = wanted(CHAT)
@@ -264,7 +263,7 @@ def test_the_operators_marks_are_welcome_where_it_does_the_work():
 
 
 def test_a_workspace_outside_its_tenant_is_left_as_it_is():
-    refused = tenancy({WANT.id: replace(WANT, refused="team a may not")}, ())
+    refused = {WANT.id: replace(WANT, refused="team a may not")}
     found = make_plan(
         replace(desired(CHAT), workspaces=refused), observed(everything(WANT, Service=None)), policy()
     )

@@ -19,6 +19,7 @@ from builders import (
 from reconciler.model.plan import Hold, Plan
 from reconciler.model.world import Desired, ObservedWorkspace
 from reconciler.planning.comment import SIZE, headline, markdown
+from reconciler.planning.cost import bill
 from reconciler.planning.foresight import foreseen
 from reconciler.planning.proposal import Proposal
 from reconciler.sources import catalog
@@ -35,8 +36,12 @@ def proposed(*texts, seen=(), rules=None):
     return foreseen(found, observed(*seen, *fresh), rules or policy())
 
 
+def commented(proposal, cluster=""):
+    return markdown(proposal, bill(proposal, SHIPPED), SHIPPED, cluster)
+
+
 def said(*texts, **more):
-    return markdown(proposed(*texts, **more), SHIPPED, "prod")
+    return commented(proposed(*texts, **more), "prod")
 
 
 HEADLINES = {
@@ -137,7 +142,7 @@ def hostile(count=1):
 
 
 def test_strangers_text_is_shown_and_none_of_it_obeyed():
-    text = markdown(hostile(), SHIPPED)
+    text = commented(hostile())
     assert "<img" not in text
     assert text.count("</pre>") == text.count("</details>") == 1
     inside = text[text.index("<pre>") : text.index("</pre>")]
@@ -147,11 +152,11 @@ def test_strangers_text_is_shown_and_none_of_it_obeyed():
 
 
 def test_it_opens_what_somebody_may_act_on():
-    assert "<details open>" in markdown(hostile(), SHIPPED)
+    assert "<details open>" in commented(hostile())
     assert "<details open>" not in said(workspace_yaml("chat"))
 
 
 def test_a_long_plan_fits_a_comment():
-    text = markdown(hostile(2000), SHIPPED)
+    text = commented(hostile(2000))
     assert len(text) <= SIZE + 100
     assert "more workspaces are not shown." in text

@@ -17,6 +17,7 @@ from builders import (
 )
 
 from reconciler.model import names
+from reconciler.model.settings import Tenant
 from reconciler.planning.resolve import Memo, resolve, resolve_again
 
 A, B = workspace_yaml("a"), workspace_yaml("b")
@@ -206,3 +207,14 @@ def test_the_memo_sees_that_only_a_configuration_changed():
         found, memo = resolve_again(declared(files), context(), memo)
         want = found.workspaces[ws("t")]
         assert want.config[0].manifest["data"]["training_config.yaml"] == text
+
+
+@pytest.mark.parametrize("tenants", [(), (Tenant(name="t", namespaces=("ai",), max_gpus=64),)], ids=len)
+def test_what_means_what_it_meant_is_the_same_object(tenants):
+    """Whoever compares two trees of thousands can do so by identity."""
+    where = context(tenants=tenants)
+    files = {"a.yaml": A, "b.yaml": B}
+    before, memo = resolve_again(declared(files), where, {})
+    after, _ = resolve_again(declared({**files, "b.yaml": workspace_yaml("b", count=2)}), where, memo)
+    assert after.workspaces[ws("a")] is before.workspaces[ws("a")]
+    assert after.workspaces[ws("b")] != before.workspaces[ws("b")]

@@ -16,7 +16,7 @@ from reconciler.errors import NotPermitted, Unavailable
 from reconciler.model.settings import GitCredentials
 from reconciler.repo.github_app import InstallationToken
 from reconciler.repo.mirror import Mirror
-from reconciler.repo.writer import Branch
+from reconciler.repo.writer import Author, Branch
 from reconciler.telemetry import redacted
 
 RIGHT = "a-token-that-is-right"
@@ -44,7 +44,7 @@ def test_a_bearer_token_opens_for_reading_and_writing(
     credentials = GitCredentials(bearer_token_file=token)
     assert tip_through(remote.url, credentials, tmp_path / "cache") == tip
     branch = Branch(tmp_path / "cache2", remote.url, "status", credentials, 10)
-    sha = branch.commit(branch.fetch(), None, {"x": b"1"}, "Status", ("bot", "bot@example.com"), 1)
+    sha = branch.commit(branch.fetch(), None, {"x": b"1"}, "Status", Author("bot", "bot@example.com"), 1)
     branch.push(sha, None)
     assert remote.ref("refs/heads/status") == sha
 

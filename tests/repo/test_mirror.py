@@ -412,3 +412,16 @@ def test_a_token_in_an_address_is_in_no_message(tmp_path: Path, git_server: GitS
 def test_only_known_kinds_of_address_are_accepted(url: str, tmp_path: Path):
     with pytest.raises(InvalidSpec):
         Mirror(tmp_path / "cache", url, "main", NOBODY, 5).fetch()
+
+
+def test_what_the_branch_was_at_before_is_told_merge_by_merge(mirror: Mirror, remote: Repository):
+    first = remote.commit({"a": "1"})
+    remote.git("checkout", "--quiet", "-b", "topic")
+    remote.prepare({"b": "1"})
+    remote.git("checkout", "--quiet", "main")
+    second = remote.commit({"a": "2"})
+    remote.git("merge", "--quiet", "--no-ff", "--message", "Merge", "topic")
+    tip = remote.push()
+    mirror.fetch()
+    assert mirror.before(tip, 1) == [second]
+    assert mirror.before(tip, 9)[:2] == [second, first]

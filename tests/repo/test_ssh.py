@@ -15,7 +15,7 @@ from plugins.git import Repository
 from reconciler.errors import NotPermitted
 from reconciler.model.settings import GitCredentials
 from reconciler.repo.mirror import Mirror
-from reconciler.repo.writer import Branch
+from reconciler.repo.writer import Author, Branch
 
 CONFIG = """
 ListenAddress 127.0.0.1
@@ -93,6 +93,6 @@ def test_only_a_known_host_and_our_own_key_are_accepted(
         Mirror(tmp_path / "cache2", ssh_server.url_of(remote.path), "main", stranger, 10).fetch()
 
     status = Branch(tmp_path / "cache3", ssh_server.url_of(remote.path), "status", credentials, 10)
-    sha = status.commit(status.fetch(), None, {"x": b"1"}, "Status", ("bot", "bot@example.com"), 1)
+    sha = status.commit(status.fetch(), None, {"x": b"1"}, "Status", Author("bot", "bot@example.com"), 1)
     status.push(sha, None)
     assert remote.ref("refs/heads/status") == sha

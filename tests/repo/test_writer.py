@@ -11,10 +11,10 @@ from reconciler.dev.gitserver import Faults, GitServer, run_git
 from reconciler.errors import NotPermitted, Unavailable
 from reconciler.model.settings import GitCredentials
 from reconciler.repo.errors import LeaseLost, PushRejected
-from reconciler.repo.writer import Branch
+from reconciler.repo.writer import Author, Branch
 
 REF = "refs/heads/reconciler-status/test"
-BOT = ("reconciler", "bot@example.com")
+BOT = Author("reconciler", "bot@example.com")
 
 
 def branch_at(

@@ -16,7 +16,6 @@ REQUEST = Request(
     branch="chat",
     origin="org/specs",
     base="main",
-    base_sha=None,
     fetch_ref="refs/pull/7/head",
     author="ada",
     trusted=True,
@@ -35,16 +34,19 @@ def review(who="bob", sha=HEAD):
 
 
 ROWS = {
-    "a label that names the group": (label(), (), (), True),
-    "a label that names another": (label(name="reconciler-ack/ffffffffffff"), (), (), False),
-    "the author's own label": (label(who="ada"), (), (), False),
-    "a label by an account that is gone": (label(who=""), (), (), False),
+    "a label that names the group": (label(), (), None, True),
+    "a label that names another": (label(name="reconciler-ack/ffffffffffff"), (), None, False),
+    "the author's own label": (label(who="ada"), (), None, False),
+    "a label by an account that is gone": (label(who=""), (), None, False),
     "a label by a listed account": (label(), (), ("bob",), True),
     "a label by an account that is not listed": (label(who="eve"), (), ("bob",), False),
-    "a review of a head whose plan showed the group": (review(), (GROUP,), (), True),
-    "a review of a head whose plan did not": (review(), (), (), False),
-    "a review of an older head": (review(sha="b" * 40), (GROUP,), (), False),
-    "the author's own review": (review(who="ada"), (GROUP,), (), False),
+    "a review of a head whose plan showed the group": (review(), (GROUP,), None, True),
+    "a review of a head whose plan did not": (review(), (), None, False),
+    "a review of an older head": (review(sha="b" * 40), (GROUP,), None, False),
+    "the author's own review": (review(who="ada"), (GROUP,), None, False),
+    "the author's own under another spelling": (label(who="Ada"), (), None, False),
+    "a label by a listed account under another spelling": (label(who="Bob"), (), ("bob",), True),
+    "a label where nobody is listed that exists": (label(), (), (), False),
     "a review by an account that is not listed": (review(who="eve"), (GROUP,), ("bob",), False),
 }
 

@@ -16,6 +16,11 @@ SHA = "1" * 40
 CHAT, OTHER = ws("chat"), ws("other")
 
 
+async def nothing(sha, limit):
+    """No commit before."""
+    return []
+
+
 def status(phase, reason="", id=CHAT, revision=SHA, steps=()):
     return WorkspaceStatus(id, phase, reason, "", revision, steps=steps)
 
@@ -91,7 +96,7 @@ def test_ready(made, statuses, state, said):
 
 
 def test_a_commit_with_an_unreadable_file_is_known_as_such():
-    checks = RolloutChecks(None, "prod", 60.0, lambda: True)
+    checks = RolloutChecks(None, "prod", 60.0, lambda: True, nothing)
     found = desired(workspace_yaml("chat"))
     checks.begin(replace(found, broken={"x.yaml": BrokenFile("x.yaml", (), None)}), frozenset({CHAT}))
     assert progress(checks.newest, "apply", {})[1] == "cannot be read: x.yaml"
@@ -129,11 +134,11 @@ class Slow:
 
 async def test_a_commit_that_comes_while_another_is_told_of_closes_it_too():
     forge = Slow()
-    checks = RolloutChecks(forge, "prod", 60.0, lambda: True)
+    checks = RolloutChecks(forge, "prod", 60.0, lambda: True, nothing)
     old = replace(desired(workspace_yaml("chat")), revision="1" * 40)
     checks.begin(old, frozenset({CHAT}))
     forge.while_posting = lambda: checks.begin(replace(old, revision="2" * 40), frozenset({CHAT}))
-    telling = asyncio.create_task(checks.run())
+    telling = asyncio.create_task(checks.run(lambda *_: None))
     try:
         async with asyncio.timeout(5):
             while len({(sha, stage) for sha, stage, *_ in forge.told}) < 4 or len(forge.told) < 6:

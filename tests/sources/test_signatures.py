@@ -18,6 +18,7 @@ from reconciler.planning.resolve import resolve
 from reconciler.planning.status import assess
 from reconciler.repo.mirror import Mirror
 from reconciler.sources.git import GitSource, Parse
+from reconciler.sources.requests import Requests
 from reconciler.sources.specs import blob_id, parse
 
 PATHS = (PathEntry(include="**/*.yaml", namespace="ai"),)
@@ -363,3 +364,90 @@ async def test_what_runs_stays_as_it_was_when_its_file_is_without_a_signature(
     status = assess(found, seen, plan, Applied(), {})[running.id]
     assert (status.phase, status.reason) == ("Invalid", "Unsigned")
     assert "prod/chat.yaml: document: commit " in status.message
+
+
+# --- pull requests ---------------------------------------------------------------------------------
+
+REF = "refs/pull/7/head"
+LINES = "\n".join("abcdefgh")
+
+
+class Proposal:
+    """A branch and its pull request, from where the world's main is."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.daemon = world.daemon()
+        mirror = Mirror(world.folder / "requests", world.url, "main", GitCredentials(), 20)
+        self.requests = Requests(self.daemon, mirror)
+        world.branch("topic", "main")
+
+    def commit(self, files: dict[str, str | None], by: SshSigner | None = None) -> str:
+        if by:
+            by.sign_in(self.world.remote)
+        else:
+            sign_nothing(self.world.remote)
+        self.world.remote.prepare(files)
+        return self.world.remote.git("rev-parse", "HEAD")
+
+    async def refused(self) -> dict[str, str]:
+        """What would be, once it was merged; and then it is merged, to see whether that was right."""
+        remote = self.world.remote
+        head = remote.git("rev-parse", "topic")
+        remote.git("push", "--quiet", "--force", "origin", f"{head}:{REF}")
+        await self.daemon.refresh()
+        await self.requests.bring({REF: head})
+        reviewed = await self.requests.reviewed(head, REF)
+        assert reviewed.declarations is not None
+        told = refused(reviewed.declarations)
+        self.world.merge("topic")
+        assert refused(await self.daemon.refresh()).keys() == told.keys()
+        return told
+
+
+async def test_a_request_that_changes_what_is_guarded_without_a_signature(world: World, ada: SshSigner):
+    world.signed(ada, {PROD: "a"})
+    proposal = Proposal(world)
+    bad = proposal.commit({PROD: "a b"})
+    assert await proposal.refused() == {PROD: f"commit {bad[:12]} changed it and is not signed"}
+
+
+async def test_a_request_whose_changes_are_signed_for(world: World, ada: SshSigner):
+    world.signed(ada, {PROD: "a"})
+    proposal = Proposal(world)
+    proposal.commit({PROD: "b", "dev/x.yaml": "x"})
+    proposal.commit({PROD: "c"}, by=ada)
+    proposal.commit({"dev/x.yaml": "x y"})
+    assert await proposal.refused() == {}
+
+
+async def test_a_request_that_deletes_what_is_guarded(world: World, ada: SshSigner):
+    world.signed(ada, {PROD: "a"})
+    proposal = Proposal(world)
+    proposal.commit({PROD: None})
+    assert list(await proposal.refused()) == [PROD]
+
+
+async def test_a_request_whose_merge_decides_lines_itself(world: World, ada: SshSigner):
+    world.signed(ada, {PROD: LINES})
+    proposal = Proposal(world)
+    proposal.commit({PROD: LINES.replace("a", "first")}, by=ada)
+    world.remote.git("checkout", "--quiet", "main")
+    world.signed(ada, {PROD: LINES.replace("h", "last")})
+    assert await proposal.refused() == {PROD: "the merge changed it and is not signed"}
+
+
+async def test_what_is_refused_stays_so_in_requests_for_other_files(world: World, ada: SshSigner):
+    world.signed(ada, {PROD: "a"})
+    bad = world.unsigned({PROD: "b"})
+    proposal = Proposal(world)
+    proposal.commit({"dev/x.yaml": "x"})
+    assert await proposal.refused() == {PROD: f"commit {bad[:12]} changed it and is not signed"}
+
+
+async def test_a_request_mends_by_putting_back_what_was_there(world: World, ada: SshSigner):
+    world.signed(ada, {PROD: "a"})
+    world.unsigned({PROD: "b"})
+    proposal = Proposal(world)
+    proposal.commit({PROD: "a"})
+    assert await proposal.refused() == {}

@@ -70,6 +70,8 @@ class GitHubServer(StandIn):
         """Of each commit, oldest first."""
         self.runs: dict[int, Json] = {}
         """Check runs by id, each with all of its annotations."""
+        self.teams: dict[str, list[str]] = {}
+        """Accounts by `organisation/team`."""
         self._pushes: list[Json] = []
         self._ids = count(1)
         super().__init__(self._routes())
@@ -132,6 +134,7 @@ class GitHubServer(StandIn):
             web.get(f"{API}/app", self._app),
             web.post(f"{API}/app/installations/{{id}}/access_tokens", self._token),
             web.get(f"{API}/repos/{{owner}}/{{repo}}/activity", self._activity),
+            web.get(f"{API}/orgs/{{org}}/teams/{{slug}}/members", self._members),
             web.get(f"{repo}/pulls", self._list),
             web.get(f"{repo}/pulls/{{number}}/reviews", self._part("reviews")),
             web.get(f"{repo}/issues/{{number}}/events", self._part("events")),
@@ -179,6 +182,12 @@ class GitHubServer(StandIn):
         return web.json_response(
             {"token": token, "expires_at": ends.strftime("%Y-%m-%dT%H:%M:%SZ")}, status=201
         )
+
+    async def _members(self, request: web.Request) -> web.Response:
+        found = self.teams.get(f"{request.match_info['org']}/{request.match_info['slug']}")
+        if found is None:
+            raise Refused(404, "Not Found")
+        return page(request, [user(login) for login in found])
 
     async def _list(self, request: web.Request) -> web.Response:
         pulls = [self._shown(pull) for pull in self.pulls.values() if not pull.merged_at]
