@@ -1,7 +1,7 @@
 """What the daemon's account must be allowed to do, by mode and engine: the one table.
 
-The chart's roles, `reconciler doctor` and the README are made of it; the tests hold it to the requests that the
-daemon really makes. No mode has any right on Secrets.
+The chart's roles, `reconciler doctor` and the README are made of it; the tests hold it to the requests that
+the daemon really makes. No mode has any right on Secrets.
 """
 
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ RIGHTS = (
     Right(_WORKSPACES, _LOOK, "cluster", "what is there; who holds a name before it is taken"),
     Right("configmaps", _LOOK, "cluster", "those it delivered; who holds a name before it is taken"),
     *(
-        Right(kind, _LOOK, "cluster", "those it made; who holds a name before it is taken", engines=("native",))
+        Right(kind, _LOOK, "cluster", "as with ConfigMaps, those it made", engines=("native",))
         for kind in ("services", "deployments.apps", "jobs.batch")
     ),
     *(
@@ -93,7 +93,7 @@ RIGHTS = (
         modes=_WRITING, only=(names.STATE_CONFIGMAP,),
     ),
     Right("events", ("create",), "own", "what is wrong with its surroundings", modes=_WRITING),
-    Right("namespaces", ("get",), "own", "whether there is one for what must outlive a restart", modes=_WRITING),
+    Right("namespaces", ("get",), "own", "whether what must outlive a restart has a place", modes=_WRITING),
 )  # fmt: skip
 
 

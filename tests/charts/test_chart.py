@@ -44,7 +44,7 @@ REFUSED = {
     "a setting out of bounds": (values(web={"port": 70000}), "'/config/web/port'", "maximum"),
     "an unknown value of the chart": ({**values(), "replicas": 3}, "at ''", "'replicas' not allowed"),
     "a mount of nothing": ({**values(), "mounts": [{"path": "/x"}]}, "'/mounts/0'", "'secret'"),
-    "another namespace": (values(kubernetes={"namespace": "x"}), "config.kubernetes.namespace", "leave it out"),
+    "another namespace": (values(kubernetes={"namespace": "x"}), "kubernetes.namespace", "leave it out"),
 }  # fmt: skip
 
 

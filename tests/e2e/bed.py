@@ -18,6 +18,7 @@ import pytest
 import yaml
 from e2e.proxy import Proxy
 from kaito_operator.controller import Operated
+from plugins import helm, rbac
 from plugins.realcluster import ControlPlane
 
 from reconciler.cluster.client import Client
@@ -53,6 +54,7 @@ class Bed:
         self.settings: dict = {}
         self.daemon: asyncio.subprocess.Process | None = None
         self.port = 0
+        self._granted: list[rbac.Grant] = []
         self.control_plane = control_plane
         self._options = Options(speed=speed, control_plane=control_plane and control_plane.kubeconfig)
         self._era = operator
@@ -90,6 +92,8 @@ class Bed:
         if self._operated:
             await self._operated.stop()
         await self.world.stop()
+        refused = rbac.refused(self.needed(), self._granted)
+        assert not refused, f"the chart's roles do not allow what the daemon asked for: {refused}"
 
     # --- the daemon
 
@@ -128,7 +132,14 @@ class Bed:
         await self.launch()
         await self.until(self._ready, "the daemon to be ready")
 
+    def needed(self) -> set[rbac.Need]:
+        """What the daemon's requests to the API server must be allowed, where a chart made its namespace."""
+        asked = rbac.needs(each for each in self.api.passed if each.agent == "reconciler")
+        return {need for need in asked if need[:3] != ("create", "", "namespaces")}
+
     async def launch(self) -> None:
+        told = {name: self.settings[name] for name in ("mode", "engine", "tenants") if name in self.settings}
+        self._granted += rbac.grants(helm.rendered(helm.values(**told)))
         path = self.root / "reconciler.yaml"
         path.write_text(yaml.safe_dump(self.settings))
         with (self.root / "daemon.log").open("ab") as log:

@@ -43,7 +43,7 @@ def settings_in(objects: list[dict[str, Any]]) -> str:
 
 
 class Helm:
-    """Releases in one cluster. `storage` is `secret` as usual, or `memory` where a server reads no protobuf."""
+    """Releases in one cluster. `storage` is `secret`, or `memory` where a server reads no protobuf."""
 
     def __init__(self, kubeconfig: Path, storage: str) -> None:
         self._config = helm.Config(kubeconfig_path=kubeconfig, namespace=NAMESPACE, storage_driver=storage)

@@ -125,7 +125,8 @@ def rights() -> str:
             "group": right.group,
             "resource": right.plural,
             **{name: value for name, value in asdict(right).items() if name in ("verbs", "where", "why")},
-            **{"modes": right.modes, "engines": right.engines},
+            "modes": right.modes,
+            "engines": right.engines,
             **({"names": right.only} if right.only else {}),
         }
         for right in RIGHTS
