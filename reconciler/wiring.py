@@ -38,7 +38,7 @@ from .model.catalogues import Catalogues
 from .model.names import WorkspaceId
 from .model.policy import Policy
 from .model.settings import SimulatedProvisioner
-from .model.world import Desired, Manifest
+from .model.world import Desired, Manifest, nodes_of
 from .planning.manifests import Context
 from .provisioners import Provisioner
 from .provisioners.simulated import Simulated
@@ -136,6 +136,8 @@ class _Parts:
 
     async def start(self) -> Running:
         telemetry.begin()
+        settings = self.settings
+        telemetry.runs(settings.cluster, settings.engine, settings.mode, data.version())
         probes = _Readiness()
         hooks = [Hook(each, self._nudged) for each in self.settings.web.webhooks]
         web = await serve(self.settings.web, probes.probes, hooks)
@@ -204,6 +206,7 @@ class _Parts:
             prices=self.catalogues.prices,
             reserved=self.settings.prices.reserved,
         )
+        telemetry.costs(partial(_hourly, view, policy))
         hands = Hands(client, view.cache, view.facts, drivers, crd(), finished=self.wakeups.mark)
         self.open.push_async_callback(hands.close)
         conditions = Conditions(client if writes else None, self.settings.kubernetes.namespace)
@@ -317,6 +320,11 @@ class _Parts:
         )
         await leadership.start()
         self.open.push_async_callback(leadership.close)
+
+
+def _hourly(view: View, policy: Policy) -> dict[str, float]:
+    """$/h by instance type, for a scrape in another thread: the fleet is copied at once."""
+    return {kind: policy.hourly({kind: count}) for kind, count in nodes_of(dict(view.fleet)).items()}
 
 
 class _Readiness:

@@ -13,6 +13,7 @@ pytest_plugins = [
     "plugins.connections",
     "plugins.git",
     "plugins.github_app",
+    "plugins.prometheus",
     "plugins.registries",
     "plugins.signers",
 ]

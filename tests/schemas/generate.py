@@ -1,6 +1,6 @@
 """Writes what is made of the models; `make schemas` runs it.
 
-JSON Schemas for editors and other programs and the CRD in `schemas/`; the chart's schema of values and rights.
+JSON Schemas for editors and other programs, the CRD; the chart's table of rights and its values' schema.
 """
 
 import ast
