@@ -101,7 +101,9 @@ def test_a_port_of_ones_own_reaches_the_container_service_and_probes():
     objects = rendered({**values(web={"port": 9000}), "service": {"port": 8443}})
     (container,) = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
     assert container["ports"] == [{"name": "http", "containerPort": 9000, "protocol": "TCP"}]
-    assert one(objects, "Service")["spec"]["ports"] == [{"name": "http", "port": 8443, "targetPort": "http", "protocol": "TCP"}]
+    assert one(objects, "Service")["spec"]["ports"] == [
+        {"name": "http", "port": 8443, "targetPort": "http", "protocol": "TCP"}
+    ]
 
 
 def test_secrets_are_files_and_none_is_a_value():
@@ -136,7 +138,9 @@ def test_the_network_policy_opens_one_port_and_bounds_the_way_out_where_it_is_to
     spec = one(rendered(given), "NetworkPolicy")["spec"]
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     assert spec["egress"] == egress
-    assert spec["ingress"] == [{"ports": [{"port": "http", "protocol": "TCP"}], "from": [{"podSelector": {}}]}]
+    assert spec["ingress"] == [
+        {"ports": [{"port": "http", "protocol": "TCP"}], "from": [{"podSelector": {}}]}
+    ]
     off = rendered({**values(), "networkPolicy": {"enabled": False}})
     assert not any(each["kind"] == "NetworkPolicy" for each in off)
 

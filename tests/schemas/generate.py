@@ -17,10 +17,11 @@ from reconciler.config import Settings
 from reconciler.model.preset import Preset
 from reconciler.model.sku import Sku
 from reconciler.model.workspace import Workspace
-from tests.schemas import chart, crd
+from tests.schemas import chart, crd, tables
 from tests.schemas.documents import Plan, Status
 
 ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "reconciler"
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 Schema = dict[str, Any]
@@ -47,6 +48,7 @@ def files() -> dict[str, str]:
             "values", chart.values(described(chart.Values), settings)
         ),
         "charts/reconciler/rights.yaml": chart.rights(),
+        "charts/reconciler/README.md": tables.written((CHART / "README.md").read_text(), CHART),
     }
 
 
