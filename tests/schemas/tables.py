@@ -15,9 +15,8 @@ def written(text: str, chart: Path) -> str:
     """`text` with every table as it must be."""
     tables = {"rights": _rights(), "metrics": _metrics(), "alerts": _alerts(chart / "alerts.yaml")}
     for name, table in tables.items():
-        text = re.sub(
-            rf"(<!-- {name} -->\n).*?(<!-- end -->)", lambda m, t=table: m[1] + t + m[2], text, flags=re.S
-        )
+        before, mark, rest = text.partition(f"<!-- {name} -->\n")
+        text = before + mark + table + rest[rest.index("<!-- end -->") :]
     return text
 
 
