@@ -1,6 +1,10 @@
-"""Finds the files shipped beside the code: `presets/` and `schemas/`."""
+"""What was installed: the files shipped beside the code, `presets/` and `schemas/`, and the version."""
 
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as of_distribution
 from pathlib import Path
+
+DISTRIBUTION = "workspace-reconciler"
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -14,3 +18,11 @@ def path(name: str) -> Path:
         if (root / name).exists() and (root is not _PACKAGE.parent or (root / "pyproject.toml").exists()):
             return root / name
     raise FileNotFoundError(f"{name} is neither beside the package nor in it; reinstall the reconciler")
+
+
+def version() -> str:
+    """`unknown` where the package runs from a plain folder."""
+    try:
+        return of_distribution(DISTRIBUTION)
+    except PackageNotFoundError:
+        return "unknown"

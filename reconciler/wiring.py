@@ -143,6 +143,8 @@ class _Parts:
 
     async def start(self) -> Running:
         telemetry.begin()
+        settings = self.settings
+        telemetry.runs(settings.cluster, settings.engine, settings.mode, data.version())
         probes = _Readiness()
         loop = asyncio.get_running_loop()
 
@@ -221,6 +223,7 @@ class _Parts:
             prices=self.catalogues.prices,
             reserved=self.settings.prices.reserved,
         )
+        telemetry.costs(partial(view.hourly, policy))
         hands = Hands(client, view.cache, view.facts, drivers, crd(), finished=self.wakeups.mark)
         self.open.push_async_callback(hands.close)
         conditions = Conditions(client if writes else None, self.settings.kubernetes.namespace)

@@ -12,6 +12,7 @@ pytest_plugins = [
     "plugins.connections",
     "plugins.git",
     "plugins.github_app",
+    "plugins.prometheus",
     "plugins.registries",
     "plugins.require_all",
     "plugins.signers",

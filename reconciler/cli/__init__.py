@@ -9,7 +9,23 @@ from typing import Any
 
 import typer
 
-from . import ack, catalogue, demo, dev, fit, log, plan, run, status, suspend, validate, version, wait, why
+from . import (
+    ack,
+    catalogue,
+    demo,
+    dev,
+    doctor,
+    fit,
+    log,
+    plan,
+    run,
+    status,
+    suspend,
+    validate,
+    version,
+    wait,
+    why,
+)
 from .output import complain, reported
 
 WRONG_USAGE = 64
@@ -17,6 +33,7 @@ WRONG_USAGE = 64
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "run": run.run,
+    "doctor": doctor.doctor,
     "plan": plan.plan,
     "validate": validate.validate,
     "presets": catalogue.presets,

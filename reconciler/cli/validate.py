@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from .. import config
+from .. import config, data
 from ..errors import InvalidSpec
 from ..model.declared import Declarations
 from ..model.workspace import Problem
@@ -20,7 +20,6 @@ from .options import Arguments, Namespace, OptionalSettings, Verbose, settings_o
 from .output import FAILED, counted, say, say_json
 from .posting import Post, post
 from .sarif import sarif
-from .version import installed
 
 Style = Annotated[
     Literal["text", "json", "github", "sarif"],
@@ -49,7 +48,7 @@ def validate(
     problems = sorted([*specs.problems_of(desired), *_refused(desired)], key=lambda p: (p.path, p.line))
     match output:
         case "sarif":
-            say_json(sarif(installed(), problems, warnings_of(desired)))
+            say_json(sarif(data.version(), problems, warnings_of(desired)))
         case "json":
             say_json(_as_json(desired, problems))
         case "github":

@@ -6,9 +6,11 @@ said and the status. Overload, server errors and broken connections are retried 
 """
 
 import re
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
@@ -218,6 +220,20 @@ class Client:
     async def get_raw(self, path: str) -> Any:
         """JSON at a path of the server, such as `/version`. Raises NotFound."""
         return await self._object(Call("get", "", path, "GET", path))
+
+    async def ask(self, path: str, body: Mapping[str, Any]) -> Manifest:
+        """The answer to a question that makes no object, such as a review of access."""
+        call = Call("create", "", path, "POST", path, headers=_JSON, body=orjson.dumps(body))
+        return await self._object(call)
+
+    async def clock_ahead(self) -> float | None:
+        """Seconds by which the server's clock is before ours, by whole ones; None where it tells no time."""
+        began = time.time()
+        await self.get_raw("/version")
+        if not self._wire.date:
+            return None
+        said = parsedate_to_datetime(self._wire.date).timestamp() + 0.5
+        return said - (began + time.time()) / 2
 
     async def logs(self, namespace: str, pod: str, container: str = "") -> str:
         """The last 2,000 lines."""

@@ -56,6 +56,8 @@ class Wire:
         self._slots = asyncio.Semaphore(concurrency)
         self._patience = patience
         self.on_request: OnRequest = lambda *_: None
+        self.date = ""
+        """What the last answer said the time was."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=access.tls),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -123,7 +125,7 @@ class Wire:
                 proxy=self._access.proxy,
                 server_hostname=self._access.server_hostname,
             ) as response:
-                status = response.status
+                status, self.date = response.status, response.headers.get("Date", "")
                 if status == 401 and await self._access.renew(credentials):
                     raise Transient(f"{call}: the credentials had expired (401)")
                 if status >= 300:

@@ -7,6 +7,7 @@ from ..cluster.cache import Cache, Selection
 from ..model import names
 from ..model.catalogues import Catalogue
 from ..model.names import ObjectKey, WorkspaceId
+from ..model.policy import Policy
 from ..model.settings import Engine
 from ..model.sku import Sku
 from ..model.world import (
@@ -19,6 +20,7 @@ from ..model.world import (
     ObservedObject,
     ObservedPool,
     ObservedWorkspace,
+    nodes_of,
 )
 from ..planning.blockers import operator_marks
 from ..planning.delivered import named_config
@@ -254,6 +256,11 @@ class View:
         return ObservedObject(
             key, manifest, str(metadata.get("resourceVersion", "")), str(metadata.get("uid", "")), dropped
         )
+
+    def hourly(self, policy: Policy) -> dict[str, float]:
+        """$/h by instance type, for a scrape in another thread: the fleet is copied at once."""
+        nodes = nodes_of([*self.fleet.values()])
+        return {kind: policy.hourly({kind: count}) for kind, count in nodes.items()}
 
     def _note_fleet(self, id: WorkspaceId, seen: ObservedWorkspace, desired: Desired) -> None:
         if not seen.exists:

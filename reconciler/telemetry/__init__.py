@@ -14,6 +14,7 @@ from .redaction import redacted, register_secret
 meter = Meter()
 
 begin = meter.begin
+costs = meter.costs
 cycle = meter.cycle
 cycle_failed = meter.cycle_failed
 exposition = meter.exposition
@@ -24,6 +25,7 @@ missed_changes = meter.missed_changes
 request = meter.request
 reached = meter.reached
 reviewed = meter.reviewed
+runs = meter.runs
 source_read = meter.source_read
 watch_lag = meter.watch_lag
 webhook = meter.webhook
@@ -34,6 +36,7 @@ __all__ = [
     "Meter",
     "begin",
     "configure_logging",
+    "costs",
     "cycle",
     "cycle_failed",
     "exposition",
@@ -47,6 +50,7 @@ __all__ = [
     "register_secret",
     "request",
     "reviewed",
+    "runs",
     "source_read",
     "watch_lag",
     "webhook",

@@ -21,6 +21,9 @@ class Fleet:
             self._known[id] = status
             self._add(status, 1)
             self._metrics.workspace_ready.labels(*id).set(status.ready)
+            self._metrics.workspace_phase.labels(*id, status.phase).set(1)
+            if status.gpus:
+                self._metrics.workspace_gpus.labels(*id, status.instance_type).set(status.gpus)
         for id in gone:
             if self._forget(id):
                 self._metrics.workspace_ready.remove(*id)
@@ -29,12 +32,17 @@ class Fleet:
         was = self._known.pop(id, None)
         if was is not None:
             self._add(was, -1)
+            self._metrics.workspace_phase.remove(*id, was.phase)
+            if was.gpus:
+                self._metrics.workspace_gpus.remove(*id, was.instance_type)
         return was is not None
 
     def _add(self, status: WorkspaceStatus, sign: int) -> None:
         self._count(self._metrics.workspaces, status.phase, sign)
-        for reason, _, _ in status.holds:
+        for reason, _, group in status.holds:
             self._count(self._metrics.holds, reason, sign)
+            if group:
+                self._count(self._metrics.held_groups, reason, sign)
         if status.gpus:
             self._count(self._metrics.gpus, status.instance_type, sign * status.gpus)
 

@@ -42,15 +42,28 @@ class Meter:
         self.metrics = Metrics()
         self._fleet = Fleet(self.metrics)
         self._failures: dict[WorkspaceId, Failure] = {}
+        self._costs: Callable[[], Mapping[str, float]] = dict
+
+    def runs(self, cluster: str, engine: str, mode: str, version: str) -> None:
+        """What this process is."""
+        self.metrics.daemon_info.labels(cluster, engine, mode, version).set(1)
+
+    def costs(self, read: Callable[[], Mapping[str, float]]) -> None:
+        """`read` is asked at each scrape, in another thread: $/h by instance type."""
+        self._costs = read
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """All metrics and their content type, in the text format that `accept` asks for."""
+        self.metrics.dollars.clear()
+        for instance_type, hourly in self._costs().items():
+            self.metrics.dollars.labels(instance_type).set(hourly)
         encode, content_type = choose_encoder(accept)
         return encode(self.metrics.registry), content_type
 
     # --- the source
 
     def source_read(self, revision: str) -> None:
+        self.metrics.source_read.set(time.time())
         self.metrics.revision_info.clear()
         self.metrics.revision_info.labels(revision).set(1)
 

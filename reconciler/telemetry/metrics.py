@@ -32,7 +32,13 @@ class Metrics:
             "applied": self._histogram("push_to_applied_seconds", since + "applied", _SHORT),
             "ready": self._histogram("push_to_ready_seconds", since + "ready", _LONG),
         }
+        self.daemon_info = self._gauge(
+            "daemon_info", "1 for what runs here", "cluster", "engine", "mode", "version"
+        )
         self.revision_info = self._gauge("revision_info", "1 for the revision that is followed", "revision")
+        self.source_read = self._gauge(
+            "source_read_timestamp_seconds", "When the source was last read, in epoch seconds"
+        )
         self.last_success = self._gauge(
             "last_success_timestamp_seconds", "When a cycle last came to its end, in epoch seconds"
         )
@@ -52,8 +58,22 @@ class Metrics:
         self.workspace_ready = self._gauge(
             "workspace_ready", "1 where the workspace does its job", "namespace", "name"
         )
+        self.workspace_phase = self._gauge(
+            "workspace_phase", "1 for the phase that the workspace is in", "namespace", "name", "phase"
+        )
+        self.workspace_gpus = self._gauge(
+            "workspace_gpus", "GPUs in the workspace's pools", "namespace", "name", "instance_type"
+        )
         self.workspaces = self._gauge("workspaces", "Workspaces, by phase", "phase")
         self.holds = self._gauge("holds", "Things deliberately not done now, by reason", "reason")
+        self.held_groups = self._gauge(
+            "awaiting_acknowledgement", "Workspaces whose steps wait for somebody's yes, by reason", "reason"
+        )
+        self.dollars = self._gauge(
+            "dollars_per_hour",
+            "Price of the machines, less what is reserved, by instance type",
+            "instance_type",
+        )
         self.gpus = self._gauge("gpus", "GPUs in pools, by instance type", "instance_type")
 
     def _outside(self) -> None:

@@ -1,4 +1,4 @@
-"""Built-in kinds that programs coordinate by: Leases, Events, PodDisruptionBudgets."""
+"""Built-in kinds that programs coordinate by: Leases, Events, PodDisruptionBudgets, and rules of access."""
 
 import asyncio
 
@@ -77,3 +77,23 @@ async def test_disruption_budgets_are_served_where_their_time_has_come(api, serv
     both = {"spec": {"maxUnavailable": 1}}
     code, status = await api.patch(f"{budgets}/web", both)
     assert (code, status["reason"]) == (422, "Invalid")
+
+
+async def test_rules_of_access_are_kept(api):
+    roles = api.path("rbac.authorization.k8s.io/roles")
+    rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}]
+    role = await api.made(roles, {"metadata": {"name": "reader"}, "rules": rules})
+    assert role["rules"] == rules
+    subject = {"kind": "ServiceAccount", "name": "somebody", "namespace": api.namespace}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"}
+    body = {"metadata": {"name": "reader"}, "roleRef": reference, "subjects": [subject]}
+    bound = await api.made(api.path("rbac.authorization.k8s.io/rolebindings"), body)
+    assert (bound["roleRef"], bound["subjects"]) == (reference, [subject])
+
+
+async def test_a_network_policy_is_kept_with_its_defaults(api):
+    spec = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"ports": [{"port": "http"}]}]}
+    policies = api.path("networking.k8s.io/networkpolicies")
+    made = await api.made(policies, {"metadata": {"name": "one-port"}, "spec": spec})
+    assert made["spec"]["ingress"] == [{"ports": [{"port": "http", "protocol": "TCP"}]}]
+    assert made["metadata"]["generation"] == 1

@@ -18,6 +18,7 @@ import pytest
 import yaml
 from e2e.proxy import Proxy
 from kaito_operator.controller import Operated
+from plugins import helm, rbac
 from plugins.realcluster import ControlPlane
 
 from reconciler.cluster.client import Client
@@ -46,6 +47,7 @@ class Bed:
         speed: Speed = INSTANT,
         operator: str | None = None,
         control_plane: ControlPlane | None = None,
+        images: Path | None = None,
     ) -> None:
         self.root = root
         self.writes: list[str] = []
@@ -53,8 +55,10 @@ class Bed:
         self.settings: dict = {}
         self.daemon: asyncio.subprocess.Process | None = None
         self.port = 0
+        self.granted: list[rbac.Grant] = []
         self.control_plane = control_plane
-        self._options = Options(speed=speed, control_plane=control_plane and control_plane.kubeconfig)
+        kubeconfig = control_plane and control_plane.kubeconfig
+        self._options = Options(speed=speed, control_plane=kubeconfig, images=images)
         self._era = operator
 
     async def start(self) -> None:
@@ -90,6 +94,8 @@ class Bed:
         if self._operated:
             await self._operated.stop()
         await self.world.stop()
+        refused = rbac.refused(self.needed(), self.granted)
+        assert not refused, f"the chart's roles do not allow what the daemon asked for: {refused}"
 
     # --- the daemon
 
@@ -128,7 +134,14 @@ class Bed:
         await self.launch()
         await self.until(self._ready, "the daemon to be ready")
 
+    def needed(self) -> set[rbac.Need]:
+        """What the daemon's requests to the API server must be allowed, where a chart made its namespace."""
+        asked = rbac.needs(each for each in self.api.passed if each.agent == "reconciler")
+        return {need for need in asked if need[:3] != ("create", "", "namespaces")}
+
     async def launch(self) -> None:
+        told = {name: self.settings[name] for name in ("mode", "engine", "tenants") if name in self.settings}
+        self.granted += rbac.grants(helm.rendered(helm.values(**told)))
         path = self.root / "reconciler.yaml"
         path.write_text(yaml.safe_dump(self.settings))
         with (self.root / "daemon.log").open("ab") as log:
@@ -278,7 +291,8 @@ class Bed:
         return "\n".join(lines)
 
     def _log(self) -> str:
-        return "\n".join((self.root / "daemon.log").read_text().splitlines()[-30:])
+        log = self.root / "daemon.log"  # there is none where the daemon runs in a pod
+        return "\n".join(log.read_text().splitlines()[-30:]) if log.exists() else ""
 
 
 def _free_port() -> int:

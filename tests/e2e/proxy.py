@@ -12,12 +12,14 @@ _PER_HOP = {"connection", "keep-alive", "transfer-encoding", "content-encoding",
 
 @dataclass(frozen=True)
 class Passed:
-    """One request that was passed on, as whom, and how it was answered."""
+    """One request that was passed on: by which program, as whom, and how it was answered."""
 
     method: str
     path: str
     user: str
     code: int
+    query: str = ""
+    agent: str = ""
 
 
 class Proxy:
@@ -61,7 +63,10 @@ class Proxy:
         url = self.upstream + request.raw_path
         async with self._session.request(request.method, url, headers=headers, data=body or None) as answer:
             user = request.headers.get("Impersonate-User", "")
-            self.passed.append(Passed(request.method, request.path, user, answer.status))
+            agent = request.headers.get("User-Agent", "")
+            self.passed.append(
+                Passed(request.method, request.path, user, answer.status, request.query_string, agent)
+            )
             kept = {k: v for k, v in answer.headers.items() if k.lower() not in _PER_HOP}
             if self._is_write(request) and answer.status < 400:
                 content = await answer.read()

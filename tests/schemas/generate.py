@@ -1,4 +1,7 @@
-"""Writes `schemas/`: JSON Schemas for editors and other programs, and the CRD. `make schemas` runs it."""
+"""Writes what is made of the models; `make schemas` runs it.
+
+JSON Schemas for editors and other programs, the CRD; the chart's table of rights and its values' schema.
+"""
 
 import ast
 import inspect
@@ -17,18 +20,18 @@ from reconciler.config import Settings
 from reconciler.model.preset import Preset
 from reconciler.model.sku import Sku
 from reconciler.model.workspace import Workspace
-from tests.schemas import crd
+from tests.schemas import chart, crd, tables
 from tests.schemas.documents import Plan, Status
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "schemas"
+CHART = ROOT / "charts" / "reconciler"
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 Schema = dict[str, Any]
 
 
 def files() -> dict[str, str]:
-    """Text by path below `schemas/`."""
+    """Text by path from the repository's root."""
     workspace = described(Workspace)
     metadata = workspace["$defs"]["Metadata"]
     metadata["required"].remove("namespace")  # the settings may say it for all files of a path
@@ -43,8 +46,16 @@ def files() -> dict[str, str]:
         "plan": TypeAdapter(Plan).json_schema(),
         "status": TypeAdapter(Status).json_schema(),
     }
-    texts = {f"{name}.schema.json": _text(name, schema) for name, schema in made.items()}
-    return texts | {"crds/workspaces.kaito.sh.yaml": crd.text(workspace)}
+    texts = {f"schemas/{name}.schema.json": _text(name, schema) for name, schema in made.items()}
+    settings = json.loads(texts["schemas/settings.schema.json"])
+    return texts | {
+        "schemas/crds/workspaces.kaito.sh.yaml": crd.text(workspace),
+        "charts/reconciler/values.schema.json": _text(
+            "values", chart.values(described(chart.Values), settings)
+        ),
+        "charts/reconciler/rights.yaml": chart.rights(),
+        "charts/reconciler/README.md": tables.written((CHART / "README.md").read_text(), CHART),
+    }
 
 
 def described(model: type[BaseModel]) -> Schema:
@@ -86,9 +97,9 @@ def _text(name: str, schema: Schema) -> str:
 
 def main() -> None:
     for path, text in files().items():
-        (FOLDER / path).parent.mkdir(parents=True, exist_ok=True)
-        (FOLDER / path).write_text(text)
-        sys.stdout.write(f"schemas/{path}\n")
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / path).write_text(text)
+        sys.stdout.write(f"{path}\n")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from reconciler.dev.api.store import Object
 Completion = Callable[[Object, Object], None]
 GENERATIONS = {
     *("deployments", "replicasets", "statefulsets", "jobs"),
-    *("customresourcedefinitions", "poddisruptionbudgets", "endpointslices"),
+    *("customresourcedefinitions", "poddisruptionbudgets", "endpointslices", "networkpolicies"),
 }
 
 
