@@ -12,18 +12,17 @@ def action(job: Manifest, pod: Manifest) -> tuple[str, str]:
     for index, rule in enumerate((job["spec"].get("podFailurePolicy") or {}).get("rules") or ()):
         for container, code in _exits(pod):
             if _meets(rule.get("onExitCodes"), container, code):
-                why = f"Container {container} of {pod['metadata']['name']} failed with exit code {code}"
-                return rule["action"], f"{why} matching {rule['action']} rule at index {index}"
+                who = f"Container {container} of {pod['metadata']['name']}"
+                return rule["action"], f"{who} failed with exit code {code}, as rule {index} names"
     return "", ""
 
 
 def _exits(pod: Manifest) -> list[tuple[str, int]]:
-    kinds = ("initContainerStatuses", "containerStatuses")
-    found = [each for kind in kinds for each in pod.get("status", {}).get(kind) or ()]
+    status = pod.get("status", {})
+    found = (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or [])
     return [(c["name"], c["state"]["terminated"]["exitCode"]) for c in found if "terminated" in c["state"]]
 
 
-def _meets(codes: dict[str, Any] | None, container: str, code: int) -> bool:
-    if codes is None or code == 0 or codes.get("containerName") not in (None, container):
-        return False
-    return (code in codes["values"]) is (codes["operator"] == "In")
+def _meets(codes: Any, container: str, code: int) -> bool:
+    met = bool(codes and code) and codes.get("containerName") in (None, container)
+    return met and (code in codes["values"]) is (codes["operator"] == "In")

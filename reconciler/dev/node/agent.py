@@ -20,10 +20,11 @@ from reconciler.errors import Conflict, NotFound
 from reconciler.model.names import ObjectKey
 from reconciler.model.world import Manifest
 
-from .events import events
+from .events import Told, events
 from .pod import PodRun
 from .runtime import Place, Runtime
 from .sources import references
+from .status import Json
 
 RuntimeTable = Sequence[tuple[str, Runtime]]
 
@@ -85,11 +86,9 @@ class NodeAgent:
         place = Place(node, _pod_address(network, uid_of(pod)))
         return PodRun(pod, place, self._runtime, self._pace, lambda: self._pods.add(key))
 
-    async def _tell_notes(self, pod: Manifest) -> None:
-        first = not pod.get("status", {}).get("containerStatuses")
-        for note in {self._runtime(each["image"]).note for each in pod["spec"]["containers"] if first}:
-            if note:
-                await self._view.tell(pod, "StandIn", note, "kubelet")
+    def _notes(self, before: Json, pod: Manifest) -> list[Told]:
+        notes = {self._runtime(each["image"]).note for each in pod["spec"]["containers"]}
+        return [("Normal", "StandIn", each) for each in notes if each and not before.get("containerStatuses")]
 
     def _runtime(self, image: str) -> Runtime:
         return next(runtime for glob, runtime in self._runtimes if fnmatchcase(image, glob))
@@ -114,13 +113,12 @@ class NodeAgent:
                     await self._view.delete(pod, at_once=True)
             return
         if run.due:
-            await self._tell_notes(pod)
             # Secrets are not watched, and a ConfigMap may be newer than the watch.
             find = self._view.client.get
             run.start({each: self._view.get(each) or await find(each) for each in references(pod)})
         before, after = pod.get("status") or {}, run.status()
         await self._view.set_status(pod, after)
-        for kind, reason, message in events(before, after):
+        for kind, reason, message in (*events(before, after), *self._notes(before, pod)):
             await self._view.tell(pod, reason, message, "kubelet", kind)
 
 

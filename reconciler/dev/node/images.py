@@ -8,8 +8,7 @@
       env: {OMP_NUM_THREADS: "1"}   # ENV
       hostArgument: --host          # or hostEnv: NAME: how the program is told the address to listen on
 
-A container's command and arguments replace the row's. A program that is not told its pod's address binds
-what it binds: all pods share this machine's ports.
+A container's command and arguments replace the row's. All pods share this machine's ports.
 """
 
 import sys
