@@ -21,11 +21,12 @@ from . import egress, filenames
 from .drafts import Draft
 from .fetch import fetch
 from .links import shown
-from .progress import bytes_text
+from .pace import bytes_text
 from .settings import Input, Settings
 
 LOG = logging.getLogger(__name__)
 STAND_INS = "RECONCILER_STAND_INS"
+MAX_PORT = 65535
 
 
 class StandIns(BaseModel):
@@ -65,6 +66,8 @@ def _parsed(number: int, url: str, stand_ins: Mapping[str, str]) -> httpx.URL:
     """What is fetched for it; `url` itself must be well-formed too, since the file is named after it."""
     try:
         source, _ = httpx.URL(stand_ins.get(url, url)), httpx.URL(url)
+        if (source.port or 0) > MAX_PORT:
+            raise httpx.InvalidURL("port")
     except httpx.InvalidURL as error:
         told = f"input.urls[{number}] is no URL"
         raise RuntimeFailure("BadConfig", told, "write it as https://host/path/file.parquet") from error

@@ -1,12 +1,10 @@
-"""A file on its way: what came so far and what it must go on with, kept beside the data across restarts."""
+"""A file on its way: what came of it, kept across restarts in hidden files beside the data."""
 
 import hashlib
 import os
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
-
-FOLDER = ".download"
 
 
 class State(BaseModel):
@@ -25,10 +23,9 @@ class Draft:
 
     def __init__(self, url: str, final: Path) -> None:
         self.final = final
-        folder = final.parent / FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
-        self.part = folder / f"{final.name}.part"
-        self._file = folder / f"{final.name}.json"
+        final.parent.mkdir(parents=True, exist_ok=True)
+        self.part = final.with_name(f".{final.name}.part")
+        self._file = final.with_name(f".{final.name}.state")
         self._url = hashlib.sha256(url.encode()).hexdigest()
         self.state = self._load()
 
@@ -74,6 +71,6 @@ class Draft:
 
     def _save(self, state: State) -> None:
         self.state = state
-        fresh = self._file.with_suffix(".new")
+        fresh = self._file.with_name(f"{self._file.name}.new")
         fresh.write_text(state.model_dump_json(), encoding="utf-8")
         fresh.replace(self._file)

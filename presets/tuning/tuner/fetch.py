@@ -11,7 +11,7 @@ from artifacts.errors import RuntimeFailure
 from . import refusals, sanity
 from .drafts import Draft
 from .links import shown
-from .progress import Progress, bytes_text
+from .pace import Pace, bytes_text
 
 LOG = logging.getLogger(__name__)
 ATTEMPTS = 6
@@ -63,6 +63,7 @@ def _attempt(client: httpx.Client, url: httpx.URL, draft: Draft, limit: int) -> 
         with closing(_answer(client, client.build_request("GET", url, headers=_headers(draft)))) as response:
             if _is_complete(response, draft):
                 return
+            _require_plain(response, url)
             total = _prepare(response, url, draft)
             _require_room(total or 0, limit, url)
             _receive(response, draft, total, limit, url)
@@ -115,19 +116,27 @@ def _prepare(response: httpx.Response, url: httpx.URL, draft: Draft) -> int | No
 
 def _receive(response: httpx.Response, draft: Draft, total: int | None, limit: int, url: httpx.URL) -> None:
     done = draft.size
-    progress = Progress(draft.final.name, done, total)
+    pace = Pace(draft.final.name, done, total)
     with draft.part.open("ab") as file:
         for piece in response.iter_raw():
             done += len(piece)
             _require_room(done, limit, url)
             file.write(piece)
-            progress.update(done)
+            pace.update(done)
 
 
 def _validator(response: httpx.Response) -> str:
     """What names this very content: a strong ETag, else the time of its last change."""
     etag: str = response.headers.get("etag", "")
-    return etag if etag and not etag.startswith("W/") else str(response.headers.get("last-modified", ""))
+    changed: str = response.headers.get("last-modified", "")
+    return etag if etag and not etag.startswith("W/") else changed
+
+
+def _require_plain(response: httpx.Response, url: httpx.URL) -> None:
+    encoding = response.headers.get("content-encoding", "identity")
+    if response.is_success and encoding != "identity":
+        told = f"{shown(url)} comes compressed ({encoding[:20]}), which was not asked for"
+        raise RuntimeFailure("BadData", told, "have it stored and served without Content-Encoding")
 
 
 def _require_room(size: int, limit: int, url: httpx.URL) -> None:

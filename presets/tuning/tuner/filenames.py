@@ -15,13 +15,15 @@ _MAX_BYTES = 200
 def names(urls: Iterable[str]) -> dict[str, str]:
     """By URL. Of several that want one name the first gets it, the next `name-2.suffix`, and so on."""
     given: dict[str, str] = {}
+    taken: set[str] = set()
     for url in dict.fromkeys(urls):
         wanted = name = of_url(httpx.URL(url))
-        number, taken = 1, set(given.values())
+        number = 1
         while name in taken:
             number += 1
             name = f"{_stem(wanted)}-{number}{PurePosixPath(wanted).suffix}"
         given[url] = name
+        taken.add(name)
     return given
 
 

@@ -54,7 +54,8 @@ def broken(error: httpx.HTTPError, asked: httpx.URL, came: int) -> DownloadError
     if cause := _certificate(error):
         remedy = "use a link whose certificate is valid, or give the image the authority by SSL_CERT_FILE"
         return DownloadError(f"{source}: the server's certificate is refused: {cause}", remedy, False)
-    return DownloadError(f"{source} broke off at byte {came}: {_reason(error)}", _LATER, True)
+    told = f"broke off at byte {came}" if came else "cannot be fetched"
+    return DownloadError(f"{source} {told}: {_reason(error)}", _LATER, True)
 
 
 def incomplete(asked: httpx.URL, told: str) -> DownloadError:

@@ -19,7 +19,7 @@ def bytes_text(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
-class Progress:
+class Pace:
     """`total` is None where the server does not tell it."""
 
     def __init__(self, name: str, start: int, total: int | None) -> None:
