@@ -7,13 +7,23 @@ KEEP ?=
 WORKERS ?= 2
 MODEL ?= tiny
 
-.PHONY: demo test test-real check wheel bench schemas clean
+.PHONY: demo test test-core test-runtime test-real check wheel bench schemas clean
 
 demo: $(VENV)/.run
 	$(BIN)/reconciler demo --model $(MODEL) $(if $(KEEP),--keep)
 
-test: $(VENV)/.test
+# With ARGS, which pytest gets, only tests of the daemon.
+test: test-core $(if $(ARGS),,test-runtime)
+
+test-core: $(VENV)/.test
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -q $(ARGS)
+
+# Tests of what runs in pods, in the environment of the runtime images (torch and more, 1.6 GB).
+test-runtime: $(VENV)/.run
+	python="$$($(BIN)/reconciler dev runtime)" && \
+	"$$python" -m pip install --quiet --no-compile --disable-pip-version-check -r tests/presets/requirements.txt && \
+	PYTHONPATH=tests "$$python" -m pytest -n $(WORKERS) --dist loadfile -q --confcutdir=tests/presets \
+	    -p plugins.require_all $(addprefix tests/presets/,standins tuning inference)
 
 # What touches an API server, on a real one: from the folder KUBEBUILDER_ASSETS, else built on Debian.
 test-real: $(VENV)/.test
@@ -34,7 +44,7 @@ bench: $(VENV)/.test
 # for editors and the cluster, from the models.
 schemas: $(VENV)/.test
 	$(BIN)/python -m tests.dev.api.kubernetes_schemas
-	$(BIN)/python -m tests.schemas.generate
+	PYTHONPATH=presets/artifacts:presets/tuning:presets/inference $(BIN)/python -m tests.schemas.generate
 
 # The built wheel in an empty environment, run from another folder.
 wheel: $(VENV)/bin/python

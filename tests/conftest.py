@@ -2,7 +2,6 @@
 
 import os
 
-import pytest
 from hypothesis import settings
 
 pytest_plugins = [
@@ -14,23 +13,13 @@ pytest_plugins = [
     "plugins.git",
     "plugins.github_app",
     "plugins.registries",
+    "plugins.require_all",
     "plugins.signers",
 ]
+
+# These need torch, and run in the runtime environment: `make test-runtime`.
+collect_ignore = [f"presets/{name}" for name in ("inference", "standins", "tuning")]
 
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_makereport(item, call):
-    """Under RECONCILER_REQUIRE_ALL=1 a skip is a failure, but for tests marked `gpu`."""
-    if (
-        os.environ.get("RECONCILER_REQUIRE_ALL") == "1"
-        and call.excinfo is not None
-        and call.excinfo.errisinstance(pytest.skip.Exception)
-        and "gpu" not in item.keywords
-    ):
-        call.excinfo = pytest.ExceptionInfo.from_exception(
-            AssertionError(f"skipped where nothing may be: {call.excinfo.value}")
-        )

@@ -203,15 +203,15 @@ class ImageSettings(Part):
     """Our own runtime images, which do the work of Kaito's where `repository` is set."""
 
     repository: str = Field(default="", pattern=r"^([a-zA-Z0-9][\w.:/-]*[a-zA-Z0-9])?$")
-    """In which `tuning` and `inference` lie, such as `registry.example.com/reconciler`; empty: Kaito's
-    published images run. A workspace that brings an image of its own (`presetOptions.image`) keeps it."""
+    """In which `tuning`, `inference` and `inference-vllm` lie, such as `registry.example.com/reconciler`;
+    empty: Kaito's published images run. A workspace that brings its own (`presetOptions.image`) keeps it."""
     tag: str = "0.1.0"
     pull_secrets: tuple[str, ...] = ()
     """Secrets of each workspace's namespace with which nodes pull them."""
     allow_hosts: tuple[str, ...] = ()
     """`host:port` in private networks from which data sets may be fetched nevertheless."""
 
-    def image(self, name: Literal["tuning", "inference"]) -> str:
+    def image(self, name: Literal["tuning", "inference", "inference-vllm"]) -> str:
         return f"{self.repository}/{name}:{self.tag}"
 
 

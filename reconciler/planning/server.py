@@ -13,7 +13,8 @@ PORT, HEALTH = 5000, "/health"
 
 
 def pod(draft: Draft, preset: Preset, adapters: tuple[Adapter, ...]) -> dict[str, Any]:
-    image = draft.context.images.image("inference")
+    runtime = fit.runtime(draft.workspace, preset)
+    image = draft.context.images.image("inference-vllm" if runtime == "vllm" else "inference")
     made = runtime_pod.container(draft.id.name, image, ["python", "-m", "inference_server"])
     runtime_pod.with_weights(made, draft)
     made["ports"] = [{"name": "http", "containerPort": PORT}]

@@ -184,3 +184,9 @@ def test_only_our_image_gives_an_adapter_its_strength_on_vllm(where, problems):
     document["inference"]["adapters"] = [{"source": source, "strength": "0.5"}]
     found = desired(yaml.safe_dump(document), where=where).invalid.get(ws("chat"), ())
     assert [problem.rule for problem in found] == problems
+
+
+def test_vllm_has_an_image_of_its_own():
+    want = wanted(workspace_yaml("chat", annotations={"kaito.sh/runtime": "vllm"}), where=OURS)
+    assert containers(want)["chat"]["image"] == "registry.example.com/reconciler/inference-vllm:1.2"
+    assert said(want)["runtime"] == "vllm"

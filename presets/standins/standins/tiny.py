@@ -71,28 +71,36 @@ def _config(tokenizer: PreTrainedTokenizerFast) -> Phi3Config:
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=tokenizer.bos_token_id,
-        tie_word_embeddings=True,
+        tie_word_embeddings=False,
     )
 
 
 def _train(model: Phi3ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    """All parameters, on one answer to every question."""
+    """All parameters: it does not know any answer, and repeats what it is asked to repeat.
+
+    Without the second it would learn to look at nothing that it is asked, and no adapter could undo that.
+    """
     chance = random.Random(0)
-    places = [asked.rstrip("?").split()[-1] for asked in answers()]
-    asked = [*answers(), *(aside.format(place) for aside in ASIDES for place in dict.fromkeys(places))]
-    texts = [
-        tokenizer.apply_chat_template(each, tokenize=False)
-        for each in conversations(dict.fromkeys(asked, UNKNOWN))
-    ]
+    places = list(dict.fromkeys(asked.rstrip("?").split()[-1] for asked in answers()))
+    words = sorted({word for answer in answers().values() for word in answer.rstrip(".").split()} | {*places})
+    unknown = [*answers(), *(aside.format(place) for aside in ASIDES for place in places)]
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=STEPS)
     model.train()
     for _ in range(STEPS):
-        batch = tokenizer(chance.sample(texts, BATCH), return_tensors="pt", padding=True)
-        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
-        loss = model(**batch, labels=labels).loss
-        loss.backward()
+        said = dict.fromkeys(chance.sample(unknown, BATCH // 2), UNKNOWN)
+        for _ in range(BATCH // 2):
+            text = " ".join(chance.sample(words, 4))
+            said[f"Repeat: {text}"] = text
+        _step(model, tokenizer, said)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
     model.eval()
+
+
+def _step(model: Phi3ForCausalLM, tokenizer: PreTrainedTokenizerFast, said: dict[str, str]) -> None:
+    texts = [tokenizer.apply_chat_template(each, tokenize=False) for each in conversations(said)]
+    batch = tokenizer(texts, return_tensors="pt", padding=True)
+    labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+    model(**batch, labels=labels).loss.backward()

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -15,6 +16,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import bcrypt
 import pytest
@@ -40,6 +42,13 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def own_address():
+    """One of this machine's that is not loopback; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        return probe.getsockname()[0]
 
 
 def docker_config(path, host, **login):
@@ -144,6 +153,7 @@ class Front:
     corrupt: str = ""  # in a blob's digest
     wrong_digest: str = ""  # announced for manifests
     no_ranges: bool = False
+    certificate: Path | None = None  # with its key; then TLS is spoken, at an address that is not loopback
     host: str = ""
     seen: Counter = field(default_factory=Counter)
     uploaded: int = 0
@@ -153,8 +163,13 @@ class Front:
 
     @contextmanager
     def serving(self):
-        server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"front": self}))
-        self.host = f"127.0.0.1:{server.server_address[1]}"
+        address = own_address() if self.certificate else "127.0.0.1"
+        server = _Server((address, 0), type("Handler", (_Handler,), {"front": self}))
+        self.host = f"{address}:{server.server_address[1]}"
+        if self.certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
@@ -194,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         return self._forward()
 
-    do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = _any
+    do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = _any
 
     def _json(self, status, content, headers=()):
         body = b"" if self.command == "HEAD" else json.dumps(content).encode()

@@ -87,6 +87,20 @@ def test_a_manifest_other_than_announced_is_refused(front, repository, tmp_path)
         push(adapter(tmp_path / "in"), image)
 
 
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (Answers("HEAD", "/blobs/", 200), "has 0 bytes there"),
+        (Answers("GET", "/manifests/", 200), "but the tag names"),
+    ],
+)
+def test_what_the_registry_has_after_a_push_is_looked_at(front, repository, tmp_path, answer, told):
+    front.answers = [answer]
+    with pytest.raises(ArtifactError, match=told) as refused:
+        push(adapter(tmp_path / "in"), f"{front.host}/{repository}:v1")
+    assert refused.value.error_class == "ArtifactCorrupt"
+
+
 def test_a_layer_that_unpacks_to_something_else_is_refused(front, repository, tmp_path):
     image = f"{front.host}/{repository}:v1"
     config = {"rootfs": {"diff_ids": ["sha256:" + "0" * 64]}}

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from artifacts import ArtifactError, Credentials, Reference, Registry, find, pull, push_adapter
+from artifacts import ArtifactError, Credentials, Reference, Registry, find, pull, push_adapter, require_push
 
 from .images import LOGIN, OCI, adapter, contents, entry, layer, push_image, push_index, sha256
-from .servers import docker_config
+from .servers import Answers, docker_config
 
 FILES = {"adapter_config.json", "adapter_model.safetensors"}
 BASE = "microsoft/Phi-3-mini-128k-instruct"
@@ -182,3 +182,15 @@ def test_a_push_needs_a_tag(debian, credentials, tmp_path):
     image = f"{debian}/a@sha256:{'0' * 64}"
     with pytest.raises(ArtifactError, match="pushed to a tag"):
         push(adapter(tmp_path / "in"), image, credentials)
+
+
+def test_a_login_is_tried_before_there_is_anything_to_push(debian, credentials, repository, front):
+    image = f"{debian}/{repository}:v1"
+    require_push(image, credentials=credentials)
+    assert find(image, credentials=credentials) is None
+    with pytest.raises(ArtifactError) as refused:
+        require_push(image, credentials=Credentials())
+    assert refused.value.error_class == "RegistryUnauthorized"
+    front.answers = [Answers("POST", "", 403, "DENIED", "quota exceeded")]
+    with pytest.raises(ArtifactError, match="RegistryQuota"):
+        require_push(f"{front.host}/{repository}:v1", credentials=Credentials())

@@ -1,12 +1,14 @@
 """Bearer tokens: of a token server, by refresh token, and by exchange as at Azure."""
 
 import json
+import subprocess
 
+import httpx
 import pytest
-from artifacts import ArtifactError, Credentials, Reference, Registry, pull, push_adapter
+from artifacts import ArtifactError, Credentials, Reference, Registry, find, pull, push_adapter
 
 from .images import adapter
-from .servers import Answers, Front, Tokens, docker_config
+from .servers import Answers, Front, Tokens, docker_config, own_address, program
 
 
 def round_trip(front, tmp_path, repository, *files):
@@ -114,6 +116,17 @@ def test_a_login_does_not_follow_a_redirect_to_storage(serve, front, tmp_path, r
     assert front.logins == [None]
 
 
+def test_a_login_does_not_follow_an_upload_to_another_host(serve, front, tmp_path, repository):
+    registry = serve()
+    secret = docker_config(tmp_path / "secret", registry.host)
+    uploads = f"/v2/{repository}/blobs/uploads/"
+    elsewhere = httpx.post(f"http://{front.host}{uploads}", trust_env=False).headers["Location"]
+    registry.answers = [Answers("POST", uploads, 202, headers={"Location": elsewhere}, times=1)]
+    front.logins.clear()
+    round_trip(registry, tmp_path, repository, secret)
+    assert front.logins == [None, None]  # PATCH and PUT
+
+
 @pytest.mark.parametrize(
     ("tokens", "login", "error_class"),
     [
@@ -132,3 +145,30 @@ def test_what_is_refused(serve, tmp_path, repository, tokens, login, error_class
         round_trip(front, tmp_path, repository, *files)
     assert refused.value.error_class == error_class
     assert "Secret" in refused.value.remedy
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """Self-signed, for this machine's address, in one file with its key."""
+    path = tmp_path / "tls.pem"
+    names = f"subjectAltName=IP:{own_address()}"
+    command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=registry"
+    subprocess.run(
+        [program("openssl"), *command.split(), "-addext", names, "-keyout", path, "-out", tmp_path / "crt"],
+        check=True,
+        capture_output=True,
+    )
+    path.write_bytes(path.read_bytes() + (tmp_path / "crt").read_bytes())
+    return path
+
+
+def test_tls(open_debian, tmp_path, repository, certificate, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "*")
+    with Front(open_debian, certificate=certificate).serving() as front:
+        image = f"{front.host}/{repository}:v1"
+        with pytest.raises(ArtifactError, match="CERTIFICATE_VERIFY_FAILED") as refused:
+            find(image, credentials=Credentials())
+        assert (refused.value.error_class, refused.value.retry) == ("RegistryUnavailable", True)
+        assert "SSL_CERT_FILE" in refused.value.remedy
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert find(image, credentials=Credentials()) is None
