@@ -22,7 +22,9 @@ def main() -> int:
     parser.add_argument("--host", default=os.environ.get("HOST", "0.0.0.0"), help="address to listen on")
     host: str = parser.parse_args().host
     logging.basicConfig(level=logging.INFO, format=FORMAT, stream=sys.stdout)
-    _quieten()
+    warnings.simplefilter("ignore", FutureWarning)  # of libraries about each other
+    for noisy in ("httpx", "bitsandbytes", "transformers", "torch", "ContinuousBatchingLogger"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     try:
         settings = _settings()
     except RuntimeFailure as failure:
@@ -38,15 +40,6 @@ def main() -> int:
         return serve.run(settings, host)
 
     return report.run(work)
-
-
-def _quieten() -> None:
-    """Of libraries only what is wrong, and none of their bars."""
-    for noisy in ("httpx", "bitsandbytes", "transformers", "torch", "ContinuousBatchingLogger"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
-    warnings.simplefilter("ignore", FutureWarning)
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 def _settings() -> Settings:

@@ -4,6 +4,7 @@ Defaults are those of Kaito's server (sampling, top-k 10); only the number of ne
 """
 
 import asyncio
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from fastapi import APIRouter, Request
@@ -22,7 +23,7 @@ MAX_BEAMS = 16
 
 
 class Options(BaseModel):
-    """`generate_kwargs`; what stands under `_BATCHED` here is served in the batch, the rest beside it."""
+    """`generate_kwargs`: these are served in the batch, those of `_ALONE` beside it."""
 
     model_config = ConfigDict(extra="allow")
     max_length: int | None = Field(default=None, ge=1)
@@ -122,8 +123,7 @@ class _Api:
             _alone(options),
         )
         room = self._generation.room(self._settings.preset, prompt, probe)
-        wanted = self._max_tokens(prompt, options, room)
-        sampling = Sampling(wanted, probe.temperature, probe.top_p, probe.top_k, probe.seed, probe.extra)
+        sampling = replace(probe, max_tokens=self._max_tokens(prompt, options, room))
         self._generation.check(self._settings.preset, prompt, sampling)
         return sampling
 
@@ -139,17 +139,9 @@ class _Api:
         return min(room, options.max_length - len(prompt))
 
     async def _texts(self, prompt: list[int], sampling: Sampling, options: Options) -> list[str]:
-        samplings = [
-            Sampling(
-                sampling.max_tokens,
-                sampling.temperature,
-                sampling.top_p,
-                sampling.top_k,
-                None if options.seed is None else options.seed + number,
-                sampling.extra,
-            )
-            for number in range(options.num_return_sequences or 1)
-        ]
+        numbers = range(options.num_return_sequences or 1)
+        seeds = [None if options.seed is None else options.seed + number for number in numbers]
+        samplings = [replace(sampling, seed=seed) for seed in seeds]
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._generation.answer(self._settings.preset, prompt, each))

@@ -1,4 +1,4 @@
-"""The client's side of a request: how large it may be, how long it may take, whether anyone still waits."""
+"""The client's side of a request: limits to its body and its time, no work for those who have gone."""
 
 import asyncio
 import contextlib

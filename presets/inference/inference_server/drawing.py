@@ -92,7 +92,7 @@ class _Draw(ContinuousBatchingLogitsProcessor):
 
 def _on_cpu(scores: torch.Tensor) -> bool:
     """Elsewhere a recorded graph may be replayed, in which a branch would stay as it was recorded."""
-    return str(scores.device.type) == "cpu"
+    return bool(scores.device.type == "cpu")
 
 
 def _gumbel(numbers: torch.Tensor, width: int) -> torch.Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped,import-not-found,unused-ignore]
 import torch
 from artifacts.errors import RuntimeFailure
 
@@ -21,7 +22,6 @@ MEMORY_SHARE = {"cpu": 0.3, "cuda": 0.8}
 FULL_REQUESTS = 64
 """More cache than as many requests of the greatest length need is of no use."""
 _CGROUP = Path("/sys/fs/cgroup")
-_MEMORY = Path("/proc/meminfo")
 
 
 class Engines:
@@ -109,7 +109,7 @@ def _bytes_per_token(tree: Any) -> int:
 
 def _free_memory() -> int:
     """Bytes, by the container's limit where it has one."""
-    free = int(_MEMORY.read_text().split("MemAvailable:")[1].split()[0]) * 1024
+    free: int = psutil.virtual_memory().available
     try:
         limit = int((_CGROUP / "memory.max").read_text())
         used = int((_CGROUP / "memory.current").read_text())

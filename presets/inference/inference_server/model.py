@@ -24,8 +24,6 @@ from .settings import Adapter, Settings
 
 LOG = logging.getLogger(__name__)
 COMBINED = "combined"
-_BESIDE_PARAMETERS = ("quant_state", "state")
-"""Where bitsandbytes' layers keep scales, and int8 weights."""
 _MODEL_REMEDY = "check base.path, or the repository, its revision and the token to read it"
 
 
@@ -64,7 +62,8 @@ def view(model: Any, adapters: Sequence[int]) -> Any:
     """A module tree over the same weights with these adapters on, the others off."""
     memo: dict[int, Any] = {id(each): each for each in (*model.parameters(), *model.buffers())}
     for module in model.modules():
-        for name in _BESIDE_PARAMETERS:
+        # bitsandbytes keeps scales, and weights of 8 bits, beside the parameter.
+        for name in ("quant_state", "state"):
             if (kept := module.__dict__.get(name)) is not None:
                 memo[id(kept)] = kept
     made = copy.deepcopy(model, memo)

@@ -1,6 +1,6 @@
 """By which model names a server answers, and with which adapters.
 
-- The preset's name, which `/chat` uses too: all adapters at once, each at its strength, as in Kaito's server.
+- The preset's name, and `/chat`: all adapters at once, each at its strength, as Kaito's server does it.
 - An adapter's name: that adapter alone, at its strength.
 - `<preset>-base`, where there are adapters: the bare model.
 """

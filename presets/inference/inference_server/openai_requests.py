@@ -1,6 +1,6 @@
 """Bodies of OpenAI's completions and chat completions, as far as they are understood.
 
-Unknown keys are passed over, as clients send many. What would change the answer and cannot be done is
+Unknown keys are passed over, as clients send many. What would change the answer but cannot be done is
 refused.
 """
 

@@ -1,4 +1,4 @@
-"""`generate()`, one request after the other: where a model, or what is asked of it, cannot be batched.
+"""`generate()`, one request after the other: for what cannot be batched, models or options.
 
 Beams, penalties and the like look at a whole sequence, which the batch's processors do not see.
 """

@@ -22,25 +22,19 @@ LOG = logging.getLogger(__name__)
 def run(settings: Settings, host: str) -> dict[str, object]:
     """Returns when a signal's drain is over. Raises RuntimeFailure where the model cannot be served."""
     began = time.monotonic()
-    generation = start(settings)
-    took = time.monotonic() - began
-    try:
-        capacity = generation.engines.capacity(settings.preset)
-        LOG.info("serving %s on port %d", ", ".join(generation.engines.names), settings.port)
-        LOG.info("loaded in %.1f s; prompt and answer may have %d tokens", took, capacity)
-        asyncio.run(_serve(settings, host, generation))
-    finally:
-        generation.engines.stop()
-    return {"durations": {"load": round(took, 1), "serve": round(time.monotonic() - began - took, 1)}}
-
-
-def start(settings: Settings) -> Generation:
-    """Loads the model; its engines run until they are stopped. Raises RuntimeFailure."""
     sets = adapter_sets(settings)
     loaded = model.load(settings)
     engines = Engines(loaded, sets, settings.limits.cache_tokens)
     engines.start()
-    return Generation(engines, loaded.tokenizer, loaded.end_ids, loaded.defaults)
+    try:
+        generation = Generation(engines, loaded.tokenizer, loaded.end_ids, loaded.defaults)
+        LOG.info("serving %s on port %d", ", ".join(sets), settings.port)
+        seconds, longest = time.monotonic() - began, engines.capacity(settings.preset)
+        LOG.info("loaded in %.1f s; a request may have %d tokens", seconds, longest)
+        asyncio.run(_serve(settings, host, generation))
+    finally:
+        engines.stop()
+    return {"durations": {"served": round(time.monotonic() - began, 1)}}
 
 
 async def _serve(settings: Settings, host: str, generation: Generation) -> None:
