@@ -81,7 +81,8 @@ def _text(value: object) -> str:
 def _options(text: bytes) -> Iterator[tuple[str, Value]]:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            _refuse(event.start_mark.line + 1, "aliases (*) are not read", "write the value out")
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            _refuse(line, "aliases (*) are not read", "write the value out")
     loader = yaml.SafeLoader(text)
     try:
         root = loader.get_single_node()
