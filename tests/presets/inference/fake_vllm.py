@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A stand-in for `vllm serve`: the parts of its HTTP API that the proxy touches, and its ways to end.
 
-What it was asked goes, a JSON value a line, to the file FAKE_VLLM_LOG, and FAKE_VLLM_FAILS = "<code>:<last words>"
-ends it at once. Prompts steer it: "hold" waits for a file `release` beside the log, "die" ends the process.
+What it was asked goes to the file FAKE_VLLM_LOG, JSON by line. FAKE_VLLM_FAILS = "code:last words" ends it
+at once. Prompts steer it: "hold" waits for a file `release` beside the log, "die" ends the process.
 """
 
 import json

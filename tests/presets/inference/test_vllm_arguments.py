@@ -121,7 +121,8 @@ def test_a_missing_file_changes_nothing(tmp_path):
         ("vllm:\n  a: [1", 2, "not YAML", "mend the line"),
         ("vllm:\n  a: !!python/object:os.system x", 2, "not YAML", "mend the line"),
         ("vllm:\n  a: &b [1]\n  c: *b", 3, "aliases", "write the value out"),
-        ("vllm:\n  a: " + "[" * 20_000 + "]" * 20_000, 1, "not readable: RecursionError", "shallow"),
+        ("vllm:\n  a: " + "[" * 20_000 + "]" * 20_000, 2, "more than 20 deep", "shallower"),
+        ("vllm:\n  a: 2020-13-45", 1, "not readable: month", "plain values"),
         ("#" * (256 * 1024 + 1), 1, "262145 bytes", "at most 262144"),
     ],
 )
