@@ -15,8 +15,8 @@ from .dockerfile import PRESETS, copies, environment, given, stages
 IMAGES = ("tuning", "inference")
 STAGES = [(image, number) for image, many in (("tuning", 1), ("inference", 2)) for number in range(many)]
 BASE = os.environ.get("RECONCILER_TEST_IMAGES")
-"""A local image with Python to build on; RECONCILER_TEST_IMAGES_OPTIONS are further options of `buildah build`, such
-as mounts of a package index."""
+"""A local image with Python to build on; RECONCILER_TEST_IMAGES_OPTIONS: further options of `buildah build`,
+such as mounts of a package index."""
 NOBODY = 4242
 """A user id that no /etc/passwd knows, as OpenShift gives them."""
 

@@ -4,77 +4,14 @@ import contextlib
 import json
 import os
 import signal
-import socket
-import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-ROOT = Path(__file__).parents[3]
-PRESETS = os.pathsep.join(str(ROOT / "presets" / each) for each in ("artifacts", "inference"))
-PROGRAM = (
-    "import logging, sys; from inference_server import vllm; from inference_server.settings import Settings;"
-    "logging.basicConfig(level='INFO'); sys.exit(vllm.run(Settings.load(), '127.0.0.1'))"
-)
-PATIENCE = 30
-
-
-class Server:
-    """The program under test in a folder of its own."""
-
-    def __init__(self, folder, environment, **said):
-        self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        settings = {"preset": "phi-4", "base": {"repository": "microsoft/phi-4"}, "port": port, **said}
-        (folder / "settings.json").write_text(json.dumps(settings))
-        self.url = f"http://127.0.0.1:{port}"
-        self.output = folder / "output"
-        with self.output.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM], env=environment, stdout=output, stderr=subprocess.STDOUT
-            )
-
-    def __getattr__(self, method):
-        return lambda path, **said: getattr(httpx, method)(f"{self.url}{path}", timeout=PATIENCE, **said)
-
-    def wait_ready(self):
-        def ready():
-            assert self.process.poll() is None, self.output.read_text()
-            with contextlib.suppress(httpx.TransportError):
-                return self.get("/health").status_code == 200
-
-        until(ready)
-        return self
-
-    def end(self):
-        return self.process.wait(PATIENCE)
-
-    @property
-    def log(self):
-        return [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
-
-    def asked(self, path):
-        return [each["body"] for each in self.log if each.get("path") == path]
-
-    def release(self):
-        (self.folder / "release").touch()
-
-    @property
-    def termination(self):
-        return json.loads((self.folder / "termination").read_text())["error"]
-
-
-def until(holds):
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+from .vllm_server import PATIENCE, Server, until
 
 
 @pytest.fixture
@@ -88,16 +25,9 @@ def start(tmp_path):
     started = []
 
     def make(environment=(), **said):
-        all_of_it = {
-            **os.environ,
-            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": PRESETS,
-            "RECONCILER_SETTINGS": str(tmp_path / "settings.json"),
-            "RECONCILER_TERMINATION_LOG": str(tmp_path / "termination"),
-            "FAKE_VLLM_LOG": str(tmp_path / "log"),
-            **dict(environment),
-        }
-        started.append(Server(tmp_path, all_of_it, **said))
+        path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+        log = {"PATH": path, "FAKE_VLLM_LOG": str(tmp_path / "log")}
+        started.append(Server(tmp_path, {**log, **dict(environment)}, **said))
         return started[-1]
 
     yield make
