@@ -7,7 +7,7 @@ KEEP ?=
 WORKERS ?= 2
 MODEL ?= tiny
 
-.PHONY: demo test test-core test-runtime test-real check wheel bench schemas clean
+.PHONY: demo test test-core test-runtime test-real check wheel bench schemas sbom clean
 
 demo: $(VENV)/.run
 	$(BIN)/reconciler demo --model $(MODEL) $(if $(KEEP),--keep)
@@ -45,6 +45,10 @@ bench: $(VENV)/.test
 schemas: $(VENV)/.test
 	$(BIN)/python -m tests.dev.api.kubernetes_schemas
 	PYTHONPATH=presets/artifacts:presets/tuning:presets/inference $(BIN)/python -m tests.schemas.generate
+
+# What the runtime images install, as CycloneDX.
+sbom:
+	PYTHON=$(PYTHON) .ci/sbom
 
 # The built wheel in an empty environment, run from another folder.
 wheel: $(VENV)/bin/python

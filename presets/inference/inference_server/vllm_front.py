@@ -1,8 +1,8 @@
 """The proxy in front of vLLM: passes its API through and adds Kaito's `POST /chat`.
 
-vLLM applies one adapter to a request. So `/chat`, which names no model, uses the workspace's adapter where
-there is one, the base where there is none and, of several, the first: they are not combined as the
-transformers runtime combines them. The others answer by name in `/v1/`.
+vLLM applies one adapter to a request. So `/chat`, which names no model, uses the adapter where there is one,
+the base where there is none and, of several, the first: they are not combined, as they are by transformers'
+runtime. The others answer by name in `/v1/`.
 """
 
 import asyncio

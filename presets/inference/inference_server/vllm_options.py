@@ -17,6 +17,7 @@ from artifacts.errors import RuntimeFailure
 NAME = "inference_config.yaml"
 MAX_BYTES = 256 * 1024
 """A quarter of what a ConfigMap can hold."""
+MAX_DEPTH = 20
 
 Value: TypeAlias = bool | int | float | str | list[object] | dict[str, object]
 
@@ -57,8 +58,8 @@ def read(path: Path) -> dict[str, Value]:
         _refuse(
             mark.line + 1 if mark else 1, f"not YAML: {getattr(error, 'problem', error)}", "mend the line"
         )
-    except (RecursionError, ValueError) as error:
-        _refuse(1, f"not readable: {type(error).__name__}", "write plain, shallow values")
+    except ValueError as error:
+        _refuse(1, f"not readable: {error}", "write plain values")
 
 
 def flags(options: Mapping[str, Value]) -> list[str]:
@@ -79,10 +80,7 @@ def _text(value: object) -> str:
 
 
 def _options(text: bytes) -> Iterator[tuple[str, Value]]:
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        if isinstance(event, yaml.AliasEvent):
-            line = event.start_mark.line + 1 if event.start_mark else 0
-            _refuse(line, "aliases (*) are not read", "write the value out")
+    _check_shape(text)
     loader = yaml.SafeLoader(text)
     try:
         root = loader.get_single_node()
@@ -96,6 +94,18 @@ def _options(text: bytes) -> Iterator[tuple[str, Value]]:
             yield key, _value(line, key, loader.construct_object(value_node, deep=True))
     finally:
         loader.dispose()
+
+
+def _check_shape(text: bytes) -> None:
+    """Before anything is built: what is deep or refers back can take a reader minutes and gigabytes."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            _refuse(line, f"values are nested more than {MAX_DEPTH} deep", "write shallower ones")
+        if isinstance(event, yaml.AliasEvent):
+            _refuse(line, "aliases (*) are not read", "write the value out")
 
 
 def _section(root: yaml.Node) -> yaml.MappingNode | None:
