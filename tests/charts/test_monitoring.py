@@ -97,7 +97,7 @@ def scraped(prometheus, tmp_path_factory):
     """A Prometheus that has seen a demo from its start to its end."""
     root = tmp_path_factory.mktemp("demo") / "demo"
     log = root.with_suffix(".log")
-    command = [sys.executable, "-m", "reconciler", "demo", "--keep", "--fast", "--dir", str(root)]
+    command = [sys.executable, "-m", "reconciler", "demo", "--keep", "--simulated", "--dir", str(root)]
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out)
     try:

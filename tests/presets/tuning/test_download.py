@@ -187,6 +187,7 @@ def past(**ago):
         ("Expires=soon&se=", False),
         ("X-Amz-Date=20260101T000000Z", False),
     ],
+    ids=range(9),
 )
 def test_an_expired_signature_is_told(get, server, query, expired):
     failure = refused(get, server.put("/t.parquet", b"", status=403) + "?" + query)
