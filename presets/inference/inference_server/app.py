@@ -32,7 +32,8 @@ def app(settings: Settings, generation: Generation, gate: Gate) -> FastAPI:
     made.add_api_route("/", _root, methods=["GET"])
     for error, handler in _HANDLERS.items():
         made.add_exception_handler(error, handler)
-    made.add_middleware(BodyLimit, limit=settings.limits.body_bytes)
+    limits = settings.limits
+    made.add_middleware(BodyLimit, limit=limits.body_bytes, seconds=limits.request_seconds)
     made.add_middleware(Counted, counter=generation.metrics.requests)
     return made
 

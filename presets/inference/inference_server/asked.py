@@ -43,3 +43,5 @@ class Refused(Exception):
         super().__init__(message)
         self.status, self.message, self.parameter, self.code = status, message, parameter, code
         self.headers = {"Retry-After": str(retry_after)} if retry_after else {}
+        if status == 503:  # this server is going away: come back on another connection
+            self.headers["Connection"] = "close"

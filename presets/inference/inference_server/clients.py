@@ -16,15 +16,16 @@ from .asked import Refused
 _Result = TypeVar("_Result")
 _ROUTES = frozenset(("/chat", "/v1/chat/completions", "/v1/completions", "/v1/models"))
 """Counted by name; health checks and strangers' paths are not."""
+_CLOSE = {"Connection": "close"}
 _READ_ON = 32 * 2**20
 """Bytes of a refused body that are still read, so that the client gets to read why."""
 
 
 class BodyLimit:
-    """Answers 413 to larger bodies, whether they tell their length or not."""
+    """Answers 413 to larger bodies, whether they tell their length or not, and 408 to slower ones."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app, self._limit = app, limit
+    def __init__(self, app: ASGIApp, limit: int, seconds: float) -> None:
+        self._app, self._limit, self._seconds = app, limit, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -32,24 +33,32 @@ class BodyLimit:
             return
         told = dict(scope["headers"]).get(b"content-length", b"0")
         if told.isdigit() and int(told) > self._limit:
-            await _read_on(receive)
-            refusal = JSONResponse(self._body(scope), 413, {"Connection": "close"})
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(_read_on(receive), self._seconds)
+            refusal = JSONResponse(self._body(scope), 413, _CLOSE)
             await refusal(scope, receive, send)
             return
-        await self._app(scope, self._counted(receive), send)
+        await self._app(scope, self._limited(receive), send)
 
-    def _counted(self, receive: Receive) -> Receive:
-        seen = 0
+    def _limited(self, receive: Receive) -> Receive:
+        seen, whole = 0, False
+        deadline = asyncio.get_running_loop().time() + self._seconds
 
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
+        async def limited() -> Message:
+            nonlocal seen, whole
+            try:
+                async with asyncio.timeout_at(None if whole else deadline):
+                    message = await receive()
+            except TimeoutError:
+                told = f"the request's body took longer than {self._seconds:g} s"
+                raise HTTPException(408, told, _CLOSE) from None
+            whole = not message.get("more_body")
             seen += len(message.get("body", b""))
             if seen > self._limit:
-                raise HTTPException(413, self._told(), {"Connection": "close"})
+                raise HTTPException(413, self._told(), _CLOSE)
             return message
 
-        return counted
+        return limited
 
     def _told(self) -> str:
         return f"the request's body is larger than {self._limit} bytes"

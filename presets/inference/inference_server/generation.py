@@ -67,7 +67,7 @@ class Generation:
         last = -1
         try:
             async for each in tokens:
-                watch.saw(each.times)
+                watch.saw(len(each.ids), each.times)
                 last = each.ids[-1] if each.ids else last
                 said = text.add([one for one in each.ids if one not in self._end_ids])
                 if text.stopped:
@@ -110,14 +110,14 @@ class _Watch:
         self._began, self._last, self._ended = time.perf_counter(), 0.0, False
         metrics.prompt_tokens.labels(name).inc(prompt)
 
-    def saw(self, times: Sequence[float]) -> None:
+    def saw(self, tokens: int, times: Sequence[float]) -> None:
         for at in times:
             if self._last:
                 self._metrics.between_tokens.observe(at - self._last)
             else:
                 self._metrics.first_token.observe(at - self._began)
             self._last = at
-        self._metrics.generated_tokens.labels(self._name).inc(len(times))
+        self._metrics.generated_tokens.labels(self._name).inc(tokens)
 
     def done(self) -> None:
         self._ended = True

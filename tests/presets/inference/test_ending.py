@@ -32,6 +32,7 @@ async def one_client(server, codes):
             if answer.status_code != 200:
                 assert answer.status_code == 503
                 assert answer.headers["Retry-After"]
+                assert answer.headers["Connection"] == "close"
                 return
             assert answer.json()["usage"]["completion_tokens"] == TOKENS
 

@@ -133,6 +133,17 @@ def test_what_a_vanished_client_asked_for_is_given_up(small, stream, extra):
     assert healthy(small)
 
 
+@pytest.mark.parametrize("length", [100, 10 * 2**20])
+def test_a_body_that_comes_too_slowly_is_refused(small, length):
+    with socket.create_connection(("127.0.0.1", small.port)) as connection:
+        connection.settimeout(SECONDS + 10)
+        head = f"POST /chat HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n"
+        connection.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n{")
+        answer = connection.recv(100)
+    assert answer.startswith(b"HTTP/1.1 408" if length == 100 else b"HTTP/1.1 413")
+    assert healthy(small)
+
+
 def test_half_a_request_and_noise_leave_it_healthy(server):
     for noise in (
         b"POST /chat HTTP/1.1\r\nContent-Length: 100\r\n\r\n{",
