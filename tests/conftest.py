@@ -11,6 +11,7 @@ pytest_plugins = [
     "plugins.bed",
     "plugins.connect_proxy",
     "plugins.connections",
+    "plugins.forges",
     "plugins.git",
     "plugins.github_app",
     "plugins.registries",
