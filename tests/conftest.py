@@ -10,6 +10,7 @@ pytest_plugins = [
     "plugins.bed",
     "plugins.connect_proxy",
     "plugins.connections",
+    "plugins.forges",
     "plugins.git",
     "plugins.github_app",
     "plugins.prometheus",

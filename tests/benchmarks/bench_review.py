@@ -7,9 +7,6 @@ forge by a bare HTTP client.
 """
 
 import asyncio
-import hashlib
-import hmac
-import json
 import os
 import statistics
 import time
@@ -19,14 +16,14 @@ from pathlib import Path
 import httpx
 import pytest
 from e2e.bed import inference
+from plugins.forges import REPOSITORY, TOKEN, checks, deliver, login, webhook
 
-from reconciler.dev.forge.github import API, GitHubServer
+from reconciler.dev.forge.github import API
 
 NUMBER = int(os.environ.get("WORKSPACES", "10000"))
 REQUESTS = int(os.environ.get("REQUESTS", "100"))
 MODE = os.environ.get("MODE", "full")
 RUNS = int(os.environ.get("RUNS", "5"))
-REPOSITORY, TOKEN = "org/specs", "a-token-of-the-forge"
 PLAN, VALIDATE = "reconciler/test/plan", "reconciler/test/validate"
 
 pytestmark = pytest.mark.timeout(1800)
@@ -34,27 +31,6 @@ pytestmark = pytest.mark.timeout(1800)
 
 def path_of(number):
     return f"team{number // 100:03d}/w{number:05d}.yaml"
-
-
-@pytest.fixture
-async def forge():
-    server = GitHubServer(REPOSITORY, {TOKEN: "reconciler-bot"})
-    await server.start()
-    yield server
-    await server.stop()
-
-
-async def deliver(bed, event, payload):
-    body = json.dumps(payload).encode()
-    signature = "sha256=" + hmac.new(TOKEN.encode(), body, hashlib.sha256).hexdigest()
-    headers = {"X-GitHub-Event": event, "X-Hub-Signature-256": signature}
-    async with httpx.AsyncClient() as http:
-        url = f"http://127.0.0.1:{bed.port}/hooks/github"
-        assert (await http.post(url, content=body, headers=headers)).status_code == 202
-
-
-def checks(forge, sha):
-    return {s["context"]: (s["state"], s["description"]) for s in forge.statuses.get(sha, [])}
 
 
 async def until(done, what, seconds=300.0):
@@ -113,16 +89,12 @@ async def fleet(bed, forge):
     With MODE=observe nothing of them is ever made, which takes minutes less.
     """
     bed.settings["mode"] = MODE
-    login = str(bed.root / "token")
-    (bed.root / "token").write_text(TOKEN)
     bed.settings["source"]["pollSeconds"] = 3600
     bed.settings["status"] = {"ref": "off"}
     bed.settings["kubernetes"]["leaseSeconds"] = 60
-    bed.settings["forge"] = {
-        "driver": "github", "url": forge.url, "repository": REPOSITORY, "tokenFile": login,
-    }  # fmt: skip
+    bed.settings["forge"] = login(forge, bed.root)
     bed.settings["review"] = {"pollSeconds": 3600}
-    bed.settings["web"]["webhooks"] = [{"provider": "github", "path": "/hooks/github", "secretFile": login}]
+    bed.settings["web"]["webhooks"] = [webhook(bed.root)]
     bed.push({path_of(n): inference(f"w{n:05d}") for n in range(NUMBER)})
     await bed.run()
 
@@ -163,7 +135,7 @@ async def one_by_one(bed, forge):
         head = proposal(bed, forge, 1, {path_of(0): inference("w00000", strength=f"0.{run + 1}")})
         opened(forge, 1, head)
         began = time.monotonic()
-        await deliver(bed, "pull_request", {"number": 1})
+        await deliver(bed.port, "pull_request", {"number": 1})
         await until(lambda head=head: answered(forge, 1, head), "the answer")
         single.append(time.monotonic() - began)
         floor.append(await raw(forge))
@@ -177,7 +149,7 @@ async def many(bed, forge):
     for number, head in heads.items():
         opened(forge, number, head)
     began = time.monotonic()
-    await deliver(bed, "pull_request", {"number": 2})
+    await deliver(bed.port, "pull_request", {"number": 2})
     await until(lambda: all(answered(forge, n, head) for n, head in heads.items()), "all answers")
     return heads, time.monotonic() - began
 
@@ -188,7 +160,7 @@ async def merged(bed, forge, head):
     before = await reviewed(bed)
     bed.push({path_of(2): changed(2)})
     began = time.monotonic()
-    await deliver(bed, "push", {"ref": "refs/heads/main"})
+    await deliver(bed.port, "push", {"ref": "refs/heads/main"})
     await until(lambda: checks(forge, head).get(PLAN) == ("success", "nothing for test"), "the merged one")
     one = time.monotonic() - began
     while await reviewed(bed) < before + len(forge.pulls):

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from e2e.bed import inference
+from plugins.forges import TOKEN, webhook
 
 NUMBER = int(os.environ.get("WORKSPACES", "1000"))
 DELIVERIES, AT_ONCE = 1000, 4
-SECRET = "a-secret-of-the-forge"
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -25,10 +25,7 @@ def everything(strength):
 
 @pytest.fixture
 async def hooked(bed):
-    secret = bed.root / "secret"
-    secret.write_text(SECRET)
-    hook = {"provider": "github", "path": "/hooks/github", "secretFile": str(secret)}
-    bed.settings["web"]["webhooks"] = [{**hook, "perSecond": 10_000, "burst": 10_000}]
+    bed.settings["web"]["webhooks"] = [{**webhook(bed.root), "perSecond": 10_000, "burst": 10_000}]
     bed.settings["status"] = {"ref": "off"}
     bed.settings["kubernetes"]["leaseSeconds"] = 60
     bed.push(everything("0.1"))
@@ -39,15 +36,8 @@ async def hooked(bed):
 async def burst(bed):
     """Milliseconds, sorted."""
     script, url = Path(__file__).with_name("burst.py"), f"http://127.0.0.1:{bed.port}/hooks/github"
-    sender = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(script),
-        url,
-        SECRET,
-        str(DELIVERIES),
-        str(AT_ONCE),
-        stdout=asyncio.subprocess.PIPE,
-    )
+    command = (sys.executable, script, url, TOKEN, str(DELIVERIES), str(AT_ONCE))
+    sender = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     told, _ = await sender.communicate()
     found = sorted(1000 * float(line) for line in told.decode().split())
     assert len(found) == DELIVERIES
@@ -68,11 +58,8 @@ async def test_webhooks(hooked, capsys):
     planning = await burst(bed)
     with capsys.disabled():
         print(f"\n{DELIVERIES} webhooks, {AT_ONCE} at a time, {NUMBER} workspaces: p50, p99, longest in ms")
-        for what, found in (
-            ("while all are made", first),
-            ("idle", idle),
-            ("while all are changed", planning),
-        ):
+        told = {"while all are made": first, "idle": idle, "while all are changed": planning}
+        for what, found in told.items():
             print(f"{what}: {_at(found, 0.5):.1f}, {_at(found, 0.99):.1f}, {found[-1]:.1f}")
 
 

@@ -3,33 +3,22 @@
 import pytest
 import yaml
 from builders import workspace_yaml
+from plugins.forges import checks, login
 
-from reconciler.dev.forge.github import GitHubServer
-
-SHA, REPOSITORY, TOKEN = "a" * 40, "org/specs", "a-token-of-the-forge"
+SHA = "a" * 40
 PATHS = [{"include": "*.yaml", "namespace": "ai"}]
 GOOD = workspace_yaml("chat", selector={"apps": "chat"})
 
 
 @pytest.fixture
-async def forge():
-    server = GitHubServer(REPOSITORY, {TOKEN: "ci"})
-    await server.start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
 def config(forge, tmp_path):
-    (tmp_path / "token").write_text(TOKEN)
-    login = {"driver": "github", "url": forge.url, "repository": REPOSITORY}
     settings = {
         "cluster": "prod",
         "engine": "native",
         "mode": "full",
         "source": {"url": "https://git.example.com/x.git", "paths": PATHS},
         "provisioner": {"driver": "simulated", "url": "http://127.0.0.1:1"},
-        "forge": login | {"tokenFile": str(tmp_path / "token")},
+        "forge": login(forge, tmp_path),
     }
     file = tmp_path / "reconciler.yaml"
     file.write_text(yaml.safe_dump(settings))
@@ -43,22 +32,18 @@ def folder(tmp_path):
     return made
 
 
-def told(forge):
-    return {s["context"]: (s["state"], s["description"]) for s in forge.statuses.get(SHA, [])}
-
-
 async def test_validate_posts_what_the_daemon_would(cli, forge, config, folder):
     (folder / "chat.yaml").write_text(GOOD)
     done = await cli("validate", str(folder), "-n", "ai", "-c", str(config), "--post", SHA)
     assert done.code == 0, done.err
-    assert told(forge) == {"reconciler/prod/validate": ("success", "workspaces: 1 changed, valid")}
+    assert checks(forge, SHA) == {"reconciler/prod/validate": ("success", "workspaces: 1 changed, valid")}
 
 
 async def test_what_is_wrong_fails_check_and_command(cli, forge, config, folder):
     (folder / "chat.yaml").write_text(GOOD.replace("phi-3", "phi-33"))
     done = await cli("validate", str(folder), "-n", "ai", "-c", str(config), "--post", SHA)
     assert done.code == 1
-    (state, said) = told(forge)["reconciler/prod/validate"]
+    (state, said) = checks(forge, SHA)["reconciler/prod/validate"]
     assert (state, "chat.yaml:" in said and "unknown preset" in said) == ("failure", True)
 
 
@@ -66,7 +51,7 @@ async def test_plan_posts_its_counts_and_cost(cli, forge, config, folder):
     (folder / "chat.yaml").write_text(GOOD)
     done = await cli("plan", str(folder), "-c", str(config), "--offline", "--post", SHA)
     assert done.code == 2, done.err
-    state, said = told(forge)["reconciler/prod/plan"]
+    state, said = checks(forge, SHA)["reconciler/prod/plan"]
     assert (state, said.startswith("workspaces: 1 to create; +1 GPU, +3.67 $/h")) == ("success", True)
 
 

@@ -1,29 +1,18 @@
 """Pull requests on a forge, answered by a running daemon: checks, comment, approvals, and after the merge."""
 
 import asyncio
-import hashlib
-import hmac
 import json
 import re
 
-import httpx
 import pytest
 from e2e.bed import NAMESPACE, inference, tuning
+from plugins.forges import TOKEN, checks, deliver, login, webhook
 
 from reconciler.dev.cloud.faults import Fault
-from reconciler.dev.forge.github import GitHubServer
 
 STAGES = ("validate", "plan", "apply", "ready")
 VALIDATE, PLAN, APPLY, READY = (f"reconciler/test/{stage}" for stage in STAGES)
-TYPE, REPOSITORY, TOKEN = "Standard_NC6s_v3", "org/specs", "a-token-of-the-forge"
-
-
-@pytest.fixture
-async def forge():
-    github = GitHubServer(REPOSITORY, {TOKEN: "reconciler-bot"})
-    await github.start()
-    yield github
-    await github.stop()
+TYPE = "Standard_NC6s_v3"
 
 
 NO_NODES = Fault(kind="neverJoins")
@@ -33,11 +22,7 @@ NO_NODES = Fault(kind="neverJoins")
 @pytest.fixture
 async def reviewed(bed, forge):
     """A bed whose daemon answers requests; one workspace is running."""
-    token = bed.root / "token"
-    token.write_text(TOKEN)
-    bed.settings["forge"] = {
-        "driver": "github", "url": forge.url, "repository": REPOSITORY, "tokenFile": str(token),
-    }  # fmt: skip
+    bed.settings["forge"] = login(forge, bed.root)
     bed.settings["review"] = {"pollSeconds": 0.2}
     bed.push({"chat.yaml": inference("chat")})
     await bed.run()
@@ -81,11 +66,6 @@ def merge(bed, forge, number):
     return sha
 
 
-def checks(forge, sha):
-    """State and description by context, the newest of each."""
-    return {s["context"]: (s["state"], s["description"]) for s in forge.statuses.get(sha, [])}
-
-
 def history(forge, sha, context):
     """States in the order in which they were posted."""
     return [status["state"] for status in forge.statuses.get(sha, []) if status["context"] == context]
@@ -102,8 +82,9 @@ def says(forge, sha, **states):
     return so
 
 
-async def told(bed, forge, sha, **states):
-    await bed.until(says(forge, sha, **states), f"{sha[:7]} to be {states}, not {checks(forge, sha)}")
+async def told(bed, forge, sha, seconds=30.0, **states):
+    what = f"{sha[:7]} to be {states}, not {checks(forge, sha)}"
+    await bed.until(says(forge, sha, **states), what, seconds)
     return {name.rpartition("/")[2]: said for name, (_, said) in checks(forge, sha).items()}
 
 
@@ -231,13 +212,13 @@ async def test_a_daemon_that_begins_without_its_cluster_answers_what_needs_none(
     await bed.launch()
     valid = propose(bed, forge, 2, {"other.yaml": inference("other")})
     wrong = propose(bed, forge, 3, {"other.yaml": inference("other").replace("phi-3", "phi-33")})
-    said = await told(bed, forge, valid, validate="success", plan="failure")
+    said = await told(bed, forge, valid, 90.0, validate="success", plan="failure")
     assert said["validate"].startswith("workspaces: 1 changed, valid")
     assert said["plan"] == "not planned: the cluster could not be read since the daemon began"
     await told(bed, forge, wrong, validate="failure", plan="failure")
     assert checks(forge, planned)[PLAN][1] == before["plan"], "what somebody saw stands"
     bed.api.away = False
-    said = await told(bed, forge, valid, plan="success")
+    said = await told(bed, forge, valid, 90.0, plan="success")
     assert said["plan"].startswith("workspaces: 1 to create")
     assert history(forge, planned, PLAN) == ["pending", "success"]
 
@@ -260,34 +241,19 @@ async def test_a_forge_that_refuses_is_told_where_people_look(reviewed, forge):
 
 async def test_a_webhook_is_why_nothing_waits_for_a_poll(bed, forge):
     """Requests and pushes are learnt of at once, though the daemon looks by itself only once an hour."""
-    (bed.root / "token").write_text(TOKEN)
-    (bed.root / "hook").write_text(TOKEN)
     bed.settings["source"]["pollSeconds"] = 3600
-    bed.settings["forge"] = {
-        "driver": "github", "url": forge.url, "repository": REPOSITORY, "tokenFile": str(bed.root / "token"),
-    }  # fmt: skip
+    bed.settings["forge"] = login(forge, bed.root)
     bed.settings["review"] = {"pollSeconds": 3600}
-    hook = {"provider": "github", "path": "/hooks/github", "secretFile": str(bed.root / "hook")}
-    bed.settings["web"]["webhooks"] = [hook]
+    bed.settings["web"]["webhooks"] = [webhook(bed.root)]
     await bed.run()
     await asyncio.sleep(0.5)  # what a start looks at by itself is over
     head = propose(bed, forge, 1, {"new.yaml": inference("new")})
-    assert await deliver(bed, "pull_request", {"number": 1}) == 202
+    assert await deliver(bed.port, "pull_request", {"number": 1}) == 202
     await told(bed, forge, head, validate="success", plan="success")
     merge(bed, forge, 1)
-    assert await deliver(bed, "push", {"ref": "refs/heads/other"}) == 202
-    assert await deliver(bed, "push", {"ref": "refs/heads/main"}) == 202
+    assert await deliver(bed.port, "push", {"ref": "refs/heads/other"}) == 202
+    assert await deliver(bed.port, "push", {"ref": "refs/heads/main"}) == 202
     await bed.until(lambda: ready(bed, "new"), "the merged workspace to be ready")
-
-
-async def deliver(bed, event, payload):
-    """As GitHub sends it."""
-    body = json.dumps(payload).encode()
-    signature = "sha256=" + hmac.new(TOKEN.encode(), body, hashlib.sha256).hexdigest()
-    headers = {"X-GitHub-Event": event, "X-Hub-Signature-256": signature}
-    async with httpx.AsyncClient() as http:
-        url = f"http://127.0.0.1:{bed.port}/hooks/github"
-        return (await http.post(url, content=body, headers=headers)).status_code
 
 
 async def test_after_the_merge_the_commit_is_followed_until_all_is_ready(reviewed, forge):

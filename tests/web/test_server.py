@@ -1,6 +1,8 @@
 """Metrics and probes over HTTP."""
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from urllib.request import urlopen
 
 import aiohttp
 import pytest
@@ -40,6 +42,15 @@ async def test_healthy_until_a_cycle_hangs(web):
     assert (await get("/healthz"))[0] == 200
     state["alive"] = False
     assert (await get("/healthz"))[0] == 503
+
+
+async def test_it_answers_though_the_daemon_is_busy():
+    """This thread, the daemon's, does nothing else until the answer is there."""
+    server = await serve(LOOPBACK, Probes(lambda: True, list))
+    with ThreadPoolExecutor(1) as asker:
+        asked = asker.submit(urlopen, f"http://127.0.0.1:{server.port}/healthz", timeout=10)
+        assert asked.result(timeout=20).read() == b"ok\n"
+    await server.close()
 
 
 async def test_metrics_in_the_text_format(web):
