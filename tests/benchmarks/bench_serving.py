@@ -1,14 +1,14 @@
-"""Serving on a CPU beside `transformers serve`, in its default mode and with continuous batching, in the same run.
+"""Serving on a CPU beside `transformers serve`, in its default mode and with continuous batching.
 
 It needs the runtime environment with transformers' own server in it, and none of the daemon's:
 
     pip install "transformers[serving]" torch==2.13.0     in addition to presets/inference/requirements.lock
     python -m pytest --confcutdir=tests/benchmarks tests/benchmarks/bench_serving.py -q -s
 
-Each server serves the tiny model, ours with an unmerged adapter of rank 16 on it (which changes nothing, so that
-all generate the same tokens). The clients of a round send one short question after the other. All three servers
-are up at once and take turns, so that every round meets the same machine; medians of RUNS rounds are printed
-beside the targets. Asserted is only that all answers are right.
+Each server serves the tiny model, ours with an unmerged adapter of rank 16 on it (which changes nothing, so
+that all generate the same tokens). The clients of a round send one short question after the other. All three
+servers are up at once and take turns, so that every round meets the same machine; medians of RUNS rounds are
+printed beside the targets. Asserted is only that all answers are right.
 """
 
 import asyncio
