@@ -7,6 +7,7 @@ its own, over the same weights.
 
 import asyncio
 import logging
+import math
 import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
@@ -34,13 +35,14 @@ PATIENCE_SECONDS = 5.0
 class Batching:
     def __init__(self, model: Any, end_ids: Sequence[int], cache_tokens: int, max_length: int) -> None:
         pages = max(2, cache_tokens // PAGE)
-        self.capacity = min(max_length, pages * PAGE)
+        self._cache_tokens = pages * PAGE
+        self.capacity = min(max_length, self._cache_tokens)
         self._end_ids = list(end_ids)
         self._vocabulary: int = model.config.get_text_config().vocab_size
         config = ContinuousBatchingConfig(
             page_size=PAGE,
             num_blocks=pages,
-            max_batch_tokens=min(BATCH_TOKENS.get(model.device.type, 512), pages * PAGE),
+            max_batch_tokens=min(BATCH_TOKENS.get(model.device.type, 512), self._cache_tokens),
         )
         greedy = GenerationConfig(do_sample=False, eos_token_id=self._end_ids or [-1])
         self._manager = model.init_continuous_batching(
@@ -66,10 +68,13 @@ class Batching:
         return "" if self._manager.is_running() else "the batching worker does not run"
 
     def load(self) -> Load:
+        """Pages that are only kept for prompts to come, and given up for any request, count as free."""
         processor = self._manager.batch_processor
         if processor is None:
             return Load(0, 0.0)
-        return Load(len(processor.scheduler.active_requests), 1 - processor.cache.compute_free_capacity())
+        active = list(processor.scheduler.active_requests.values())
+        held = sum(PAGE * math.ceil(each.current_len() / PAGE) for each in active)
+        return Load(len(active), min(1.0, held / self._cache_tokens))
 
     async def generate(
         self, prompt: list[int], sampling: Sampling, streamed: bool

@@ -48,7 +48,8 @@ def load(settings: Settings) -> Loaded:
         remedy = "set quantization to nf4, or take a node with more GPU memory"
         raise RuntimeFailure("OutOfMemory", f"loading {settings.preset}: {error}", remedy) from error
     except OSError as error:
-        raise RuntimeFailure("ModelMissing", f"{settings.preset}: {error}", _MODEL_REMEDY) from error
+        told, hub = f"{settings.preset}: {error}", not settings.base.path
+        raise RuntimeFailure("ModelMissing", told, _MODEL_REMEDY, retry=hub) from error
     generation = model.generation_config
     defaults = Defaults(
         generation.temperature if generation.temperature is not None else 1.0,

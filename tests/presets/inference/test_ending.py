@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-import os
 
 import httpx
 import pytest
+from artifacts.errors import RuntimeFailure
 from inference_server import model
 from inference_server.admission import Gate
 from inference_server.app import app
@@ -74,10 +74,7 @@ def test_draining_has_an_end(serve, endless):
     ("more", "error_class", "said"),
     [
         ({"base": {"repository": "x", "path": "/nowhere"}}, "ModelMissing", PRESET),
-        ({"base": {"repository": "nobody/nothing"}}, "ModelMissing", PRESET),
-        ({"maxModelLen": 4096}, "BadConfig", "maxModelLen is 4096"),
         ({"maxModelLen": "long"}, "BadConfig", "maxModelLen"),
-        ({"adapters": [{"name": "a", "path": "/nowhere"}]}, "BadData", "adapter a"),
     ],
 )
 def test_a_start_that_fails_tells_why(tiny, tmp_path, more, error_class, said):
@@ -90,12 +87,26 @@ def test_a_start_that_fails_tells_why(tiny, tmp_path, more, error_class, said):
     assert server.log.strip().splitlines()[-1].endswith(told["remedy"])
 
 
-def test_a_stand_in_is_served_and_said_to_be_one(tiny, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("more", "error_class", "retry"),
+    [
+        ({"base": {"repository": "nobody/nothing"}}, "ModelMissing", True),
+        ({"maxModelLen": 4096}, "BadConfig", False),
+    ],
+)
+def test_what_cannot_be_loaded_is_classed(tiny, more, error_class, retry):
+    said = {"preset": PRESET, "base": {"repository": "x", "path": str(tiny)}}
+    with pytest.raises(RuntimeFailure) as caught:
+        model.load(Settings.model_validate(said | more))
+    assert (caught.value.error_class, caught.value.retry) == (error_class, retry)
+
+
+def test_a_stand_in_is_served_and_said_to_be_one(tiny, tmp_path, monkeypatch, caplog):
     (tmp_path / "table.json").write_text(json.dumps({"models": {PRESET: str(tiny)}}))
-    monkeypatch.setitem(os.environ, "RECONCILER_STAND_INS", str(tmp_path / "table.json"))
-    server = launch(tmp_path, "", maxModelLen=4096)
-    assert server.process.wait(100) == 2  # it was loaded: the stand-in's own limit is told
-    assert f"stand-in: {PRESET} is served from {tiny}" in server.log
+    monkeypatch.setenv("RECONCILER_STAND_INS", str(tmp_path / "table.json"))
+    loaded = model.load(Settings.model_validate({"preset": PRESET, "base": {"repository": "nobody/nothing"}}))
+    assert loaded.max_length == 512
+    assert f"stand-in: {PRESET} is served from {tiny}" in caplog.text
 
 
 @pytest.fixture
