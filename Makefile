@@ -23,7 +23,7 @@ test-runtime: $(VENV)/.run
 	python="$$($(BIN)/reconciler dev runtime)" && \
 	"$$python" -m pip install --quiet --no-compile --disable-pip-version-check -r tests/presets/requirements.txt && \
 	PYTHONPATH=tests "$$python" -m pytest -n $(WORKERS) --dist loadfile -q --confcutdir=tests/presets \
-	    -p plugins.require_all $(addprefix tests/presets/,standins tuning inference)
+	    -p plugins.require_all -o timeout=300 $(addprefix tests/presets/,standins tuning inference)
 
 # What touches an API server, on a real one: from the folder KUBEBUILDER_ASSETS, else built on Debian.
 test-real: $(VENV)/.test
