@@ -29,7 +29,7 @@ DEV = {
     "binding": ("POST", "{home}/pods/worker/binding", {}, 501, NOT_HERE),
     "logs without a node agent": ("GET", "{home}/pods/worker/log", {}, 501, "no node agent"),
     "the deprecated watch paths": ("GET", "/api/v1/watch/namespaces", {}, 404, "use ?watch=true"),
-    "roles": ("GET", "/apis/rbac.authorization.k8s.io/v1/roles", {}, 404, "could not find the requested"),
+    "ingresses": ("GET", "/apis/networking.k8s.io/v1/ingresses", {}, 404, "could not find the requested"),
     "daemon sets": ("GET", "/apis/apps/v1/daemonsets", {}, 404, "could not find the requested"),
     "horizontal autoscalers": (
         "GET", "/apis/autoscaling/v2/horizontalpodautoscalers", {}, 404, "could not find the requested",
