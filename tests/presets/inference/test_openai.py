@@ -121,7 +121,7 @@ def test_what_leaves_one_token_is_deterministic(ai, limits):
 
 def test_max_completion_tokens_wins(ai):
     answer = ai.chat.completions.create(
-        model=PRESET, messages=QUESTION, max_completion_tokens=2, max_tokens=9
+        model=PRESET, messages=QUESTION, temperature=0, max_completion_tokens=2, max_tokens=9
     )
     assert (answer.usage.completion_tokens, answer.choices[0].finish_reason) == (2, "length")
 
