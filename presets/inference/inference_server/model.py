@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from artifacts import standin
 from artifacts.errors import RuntimeFailure
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
-from . import standin
 from .asked import Defaults
 from .settings import Adapter, Settings
 

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from artifacts import RuntimeFailure, report
+from artifacts import report, standin
 
-from . import configuration, outcome, publish, standin
+from . import configuration, outcome, publish
 from .configuration import Configuration
+from .download import read_settings
 from .outcome import Outcome
 from .processes import in_processes
 from .settings import Settings, location
@@ -33,7 +34,7 @@ def main() -> int:
 
 def work() -> Mapping[str, object]:
     """The termination message. Raises RuntimeFailure."""
-    settings, path = _settings(), _config_path()
+    settings, path = read_settings(), _config_path()
     if settings.output.image and (there := publish.found(settings)):
         LOG.info("%s holds this tuning's result already: nothing is trained", settings.output.image)
         return {"artifact": _artifact(settings, there.digest, there.size, adopted=True)}
@@ -70,14 +71,6 @@ def _artifact(settings: Settings, digest: str, size: int, adopted: bool) -> dict
     stand_in = standin.model(settings.preset)
     more = {"standIn": Path(stand_in).name} if stand_in and not settings.base.path else {}
     return {**told, "size": size, "adopted": adopted, **more}
-
-
-def _settings() -> Settings:
-    try:
-        return Settings.load()
-    except (OSError, ValueError) as error:
-        told = " ".join(str(error).split())[:500]
-        raise RuntimeFailure("BadConfig", f"{location()}: {told}", "mount the settings there") from None
 
 
 def _config_path() -> Path:

@@ -42,7 +42,7 @@ def main() -> int:
 
 def work() -> Mapping[str, object]:
     try:
-        return download(_settings().input, _stand_ins())
+        return download(read_settings().input, _stand_ins())
     except OSError as error:
         told = f"{error.filename or 'input.path'}: {error.strerror}"
         raise RuntimeFailure("DownloadFailed", told, "give the data a writable volume with room") from error
@@ -78,7 +78,8 @@ def _instead(url: str, source: httpx.URL) -> str:
     return f" (stand-in: {shown(source)})" if source != httpx.URL(url) else ""
 
 
-def _settings() -> Settings:
+def read_settings() -> Settings:
+    """Raises RuntimeFailure(BadConfig), which never shows a value."""
     try:
         return Settings.load()
     except ValidationError as error:

@@ -8,10 +8,9 @@ from typing import Any
 
 import peft
 import torch
-from artifacts import RuntimeFailure
+from artifacts import RuntimeFailure, standin
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
-from . import standin
 from .configuration import Configuration, bad, suggestion
 from .settings import Settings
 

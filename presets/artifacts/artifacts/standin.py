@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from artifacts.errors import RuntimeFailure
+from .errors import RuntimeFailure
 
 ENVIRONMENT = "RECONCILER_STAND_INS"
 
